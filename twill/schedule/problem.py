@@ -1,0 +1,105 @@
+"""The scheduling problem: ops on units, dependences, and the limits of the machine.
+
+This is the in-memory form of a `twill-graph/1` file and of a lowered kernel alike. All times are
+whole cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Op:
+    """One tile-level instruction of the loop body, as the scheduler sees it.
+
+    unit: functional unit. occupancy: cycles the unit is busy. issue: cycles its warp group's
+    instruction stream is taken. latency: cycles until its result may be used. registers: per
+    thread, of its result, in the group that holds it. smem_bytes, tmem_columns: of the buffer it
+    writes. min_warps: warps its group needs. variable_latency: must sit in a producer group.
+    label, location, members, subtile, work: for people and for the code generator; no rule reads them.
+    """
+
+    id: str
+    unit: str
+    occupancy: int = 0
+    issue: int = 0
+    latency: int = 0
+    registers: int = 0
+    smem_bytes: int = 0
+    tmem_columns: int = 0
+    min_warps: int = 1
+    variable_latency: bool = False
+    label: str = ""
+    location: str = ""
+    subtile: int | None = None
+    members: tuple[str, ...] = ()  # names of the Graph ops (their first result, or "store@k") it stands for
+
+    @property
+    def asynchronous(self) -> bool:
+        """The unit works on after the instruction stream moved on."""
+        return self.issue < self.occupancy
+
+    @property
+    def completion(self) -> int:
+        """Cycles from start until it has read its operands and its result may be used."""
+        return max(self.occupancy, self.latency)
+
+
+@dataclass(frozen=True)
+class Dep:
+    """v = dst starts no earlier than `latency` after u = src of `distance` iterations before.
+
+    blocking: dst's group executes a wait before it may use the result. in_place: dst overwrites
+    src's registers (an accumulator), so the two are one value.
+    """
+
+    src: str
+    dst: str
+    distance: int = 0
+    latency: int = 0
+    blocking: bool = False
+    in_place: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine allows one thread block; sizes in bytes, columns, registers, cycles."""
+
+    units: Mapping[str, int]
+    smem_bytes: int = 0
+    tmem_columns: int = 0
+    max_groups: int = 8
+    max_warps: int = 64
+    registers_per_thread: int = 240
+    register_file: int = 65536
+    producer_registers: int = 24
+    signal_hop: int = 0
+    value_hop: int = 0
+    name: str = "custom"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Ops, deps and limits of one loop, with the trip count its total time is judged at.
+
+    colocate: sets of ops that must share one group (what the code generator cannot move between
+    groups). separate: sets of ops no two of which may share a group (one op per sub-tile, each
+    sub-tile being a group of its own). Both empty in a plain graph file.
+    """
+
+    name: str
+    limits: Limits
+    ops: tuple[Op, ...]
+    deps: tuple[Dep, ...]
+    trip_count: int = 1
+    colocate: tuple[tuple[str, ...], ...] = ()
+    separate: tuple[tuple[str, ...], ...] = ()
+
+    def op(self, id: str) -> Op:
+        return self._index[id]
+
+    @property
+    def _index(self) -> dict[str, Op]:
+        return {op.id: op for op in self.ops}
