@@ -1,0 +1,372 @@
+"""Prints the expressions of a Plan as Gluon (device) or plain Python (host)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from twill.codegen.layouts import Blocked, Layout, Mma, Operand, Slice
+from twill.codegen.statements import Apply, Condition, Convert, Expr, Index, Iteration, Literal, Name, ReadTile, Tile
+from twill.errors import Unsupported
+from twill.ir.graph import Attribute, Type
+
+GLUON_DTYPES = {
+    "i1": "gl.int1", "i8": "gl.int8", "i16": "gl.int16", "i32": "gl.int32", "i64": "gl.int64",
+    "f8e4m3": "gl.float8e4nv", "f8e5m2": "gl.float8e5", "f16": "gl.float16", "bf16": "gl.bfloat16",
+    "f32": "gl.float32", "f64": "gl.float64",
+}  # fmt: skip
+
+_INFIX = {
+    "add": "+", "sub": "-", "mul": "*", "and": "&", "or": "|", "xor": "^", "shl": "<<", "shr": ">>", "rem": "%",
+}  # fmt: skip
+_CALLS = {name: f"gl.{name}" for name in "abs exp exp2 log log2 sqrt rsqrt sin cos erf floor ceil fma".split()}
+_PREDICATES = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_REDUCTIONS = {"sum": "gl.sum", "max": "gl.max", "min": "gl.min"}
+
+
+class Printer:
+    """Prints expressions; collects the layouts it names (module constants of the emitted file)."""
+
+    def __init__(self) -> None:
+        self.layouts: dict[Layout, str] = {}
+
+    # -- iterations -------------------------------------------------------------------------------
+
+    @staticmethod
+    def iteration(at: Iteration) -> str:
+        """`2`, `i`, `i - 1`, `n - 1`."""
+        if at.base == "first":
+            return str(at.offset)
+        name = "i" if at.base == "index" else "n"
+        if at.offset == 0:
+            return name
+        return f"{name} {'+' if at.offset > 0 else '-'} {abs(at.offset)}"
+
+    def slot(self, at: Iteration, depth: int) -> str:
+        """Ring slot of an iteration; never negative, even where the statement is predicated off."""
+        if at.base == "first":
+            return str(at.offset % depth)
+        if depth == 1:
+            return "0"
+        if at.base == "index" and at.offset == 0:
+            return f"i % {depth}"
+        lift = -at.offset % depth if at.offset < 0 else at.offset
+        name = "i" if at.base == "index" else "n"
+        return f"({name} + {lift}) % {depth}" if lift else f"{name} % {depth}"
+
+    def phase(self, at: Iteration, depth: int) -> str:
+        """Parity of the phase that iteration `at` of a ring completes."""
+        depth = max(depth, 1)
+        if at.base == "first":
+            return str((at.offset // depth) & 1)
+        text = self.iteration(at)
+        if depth > 1:
+            text = f"({text}) // {depth}" if " " in text else f"{text} // {depth}"
+        return f"({text}) & 1" if " " in text else f"{text} & 1"
+
+    def condition(self, condition: Condition) -> str:
+        return f"{self.iteration(condition.left)} {condition.relation} {self.iteration(condition.right)}"
+
+    # -- layouts ----------------------------------------------------------------------------------
+
+    def layout(self, layout: Layout) -> str:
+        """The module constant that names a layout."""
+        if layout not in self.layouts:
+            self.layouts[layout] = self._layout_name(layout)
+        return self.layouts[layout]
+
+    def _layout_name(self, layout: Layout) -> str:
+        if isinstance(layout, Mma):
+            return f"MMA_{layout.n}" + ("" if layout.warps == 4 else f"_W{layout.warps}")
+        if isinstance(layout, Slice):
+            kind = {0: "COLUMNS", 1: "ROWS"}.get(layout.axis, f"AXIS{layout.axis}")
+            return f"{kind}_OF_{self.layout(layout.parent)}"
+        if isinstance(layout, Operand):
+            return f"LEFT_OF_{self.layout(layout.parent)}" + ("" if layout.k_width == 2 else f"_K{layout.k_width}")
+        return "BLOCKED_" + "x".join(map(str, layout.shape)) + ("" if layout.warps == 4 else f"_W{layout.warps}")
+
+    def layout_definitions(self) -> list[str]:
+        """Module-level definitions of every layout that was printed."""
+        done: dict[Layout, str] = {}
+
+        def define(layout: Layout) -> None:
+            if layout in done:
+                return
+            if isinstance(layout, Slice | Operand):
+                define(layout.parent)
+            done[layout] = f"{self.layout(layout)}: gl.constexpr = gl.constexpr({self._constructor(layout)})"
+
+        for layout in list(self.layouts):
+            define(layout)
+        return list(done.values())
+
+    def _constructor(self, layout: Layout) -> str:
+        if isinstance(layout, Mma):
+            return (
+                f"gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[{layout.warps}, 1], "
+                f"instr_shape=[16, {layout.n}, 16])"
+            )
+        if isinstance(layout, Slice):
+            return f"gl.SliceLayout({layout.axis}, {self.layout(layout.parent)}.value)"
+        if isinstance(layout, Operand):
+            return f"gl.DotOperandLayout(0, {self.layout(layout.parent)}.value, {layout.k_width})"
+        return _blocked(layout)
+
+    # -- expressions ------------------------------------------------------------------------------
+
+    def expr(self, expr: Expr) -> str:
+        """Gluon source of an expression."""
+        if isinstance(expr, Name):
+            return expr.text
+        if isinstance(expr, Literal):
+            return literal(expr.value, expr.type)
+        if isinstance(expr, Index):
+            return self._index(expr)
+        if isinstance(expr, Convert):
+            return f"gl.convert_layout({self.full(expr.operand)}, {self.layout(expr.layout)})"
+        if isinstance(expr, Tile):
+            return self.tile(expr)
+        if isinstance(expr, ReadTile):
+            return f"{self.tile(expr.tile)}.load({self.layout(expr.layout)})"
+        return self._apply(expr)
+
+    def full(self, expr: Expr) -> str:
+        """Like `expr`, with a broadcast or a splat made explicit: the context does not stretch it."""
+        if isinstance(expr, Apply) and expr.type.shape:
+            if expr.opcode == "broadcast":
+                return f"{self.atom(expr.operands[0])}.broadcast_to({list(expr.type.shape)})"
+            if expr.opcode == "splat":
+                return self._full(expr.type, self.expr(expr.operands[0]), expr.layout)
+        return self.expr(expr)
+
+    def atom(self, expr: Expr) -> str:
+        """The expression, in parentheses unless it binds tightly anyway."""
+        text = self.expr(expr)
+        simple = text.replace("_", "a").replace(".", "a").isalnum() or _closed(text)
+        return text if simple else f"({text})"
+
+    def tile(self, tile: Tile) -> str:
+        text = tile.buffer
+        if tile.depth and tile.iteration is not None:
+            text += f".index({self.slot(tile.iteration, tile.depth)})"
+        for view, numbers in tile.views:
+            text += f".{view}({list(numbers)})"
+        return text
+
+    def _index(self, expr: Index) -> str:
+        step = self.atom(expr.step)
+        at = self.iteration(expr.iteration)
+        if step == "1":
+            product = at
+        else:
+            product = f"({at}) * {step}" if " " in at else f"{at} * {step}"
+        lower = self.expr(expr.lower)
+        return product if lower == "0" else f"{self.atom(expr.lower)} + {product}"
+
+    def _full(self, type: Type, value: str, layout: Layout | None) -> str:
+        if layout is None:
+            raise AssertionError("a tile without a layout")
+        return f"gl.full({list(type.shape)}, {value}, {GLUON_DTYPES[type.dtype]}, {self.layout(layout)})"
+
+    def _apply(self, expr: Apply) -> str:
+        special: Callable[[Apply], str] | None = getattr(self, f"_op_{expr.opcode}", None)
+        if special is not None:
+            return special(expr)
+        operands = self._operands(expr)
+        if expr.opcode in _INFIX:
+            return f"{operands[0]} {_INFIX[expr.opcode]} {operands[1]}"
+        if expr.opcode in _CALLS:
+            return f"{_CALLS[expr.opcode]}({', '.join(strip(operand) for operand in operands)})"
+        raise Unsupported(f"the code generator has no Gluon for `{expr.opcode}` yet.")
+
+    def _operands(self, expr: Apply) -> list[str]:
+        """Operands of an elementwise op, at least one of them a full tile when the result is one."""
+        texts = [self.atom(operand) for operand in expr.operands]
+        if expr.type.shape and not any(_is_tile(operand) for operand in expr.operands):
+            first = expr.operands[0]
+            type = expr.operand_types[0] if expr.operand_types else expr.type
+            inner = first.operands[0] if isinstance(first, Apply) and first.opcode == "splat" else first
+            texts[0] = self._full(type, self.expr(inner), expr.layout)
+        return texts
+
+    def _op_constant(self, expr: Apply) -> str:
+        value = literal(expr.attributes["value"], expr.type)
+        return self._full(expr.type, value, expr.layout) if expr.type.shape and expr.layout is not None else value
+
+    def _op_splat(self, expr: Apply) -> str:
+        return self.expr(expr.operands[0])
+
+    def _op_broadcast(self, expr: Apply) -> str:
+        return self.expr(expr.operands[0])
+
+    def _op_arange(self, expr: Apply) -> str:
+        layout = f", layout={self.layout(expr.layout)}" if expr.layout is not None else ""
+        return f"gl.arange({expr.attributes['start']}, {expr.attributes['end']}{layout})"
+
+    def _op_expand_dims(self, expr: Apply) -> str:
+        return f"gl.expand_dims({self.full(expr.operands[0])}, {expr.attributes['axis']})"
+
+    def _op_trans(self, expr: Apply) -> str:
+        order = expr.attributes["order"]
+        assert isinstance(order, tuple)
+        return f"gl.permute({self.full(expr.operands[0])}, {list(order)})"
+
+    def _op_reshape(self, expr: Apply) -> str:
+        return f"gl.reshape({self.full(expr.operands[0])}, {list(expr.type.shape)})"
+
+    def _op_addptr(self, expr: Apply) -> str:
+        a, b = (self.atom(operand) for operand in expr.operands)
+        return f"{a} + {b}"
+
+    def _op_program_id(self, expr: Apply) -> str:
+        return f"gl.program_id({expr.attributes['axis']})"
+
+    def _op_num_programs(self, expr: Apply) -> str:
+        return f"gl.num_programs({expr.attributes['axis']})"
+
+    def _op_neg(self, expr: Apply) -> str:
+        return f"-{self._operands(expr)[0]}"
+
+    def _op_not(self, expr: Apply) -> str:
+        return f"~{self._operands(expr)[0]}"
+
+    def _op_div(self, expr: Apply) -> str:
+        a, b = self._operands(expr)
+        if expr.attributes.get("signed", True) is False:
+            raise Unsupported("unsigned division is not emitted yet.")
+        return f"{a} / {b}" if expr.type.is_float else f"{a} // {b}"
+
+    def _op_max(self, expr: Apply) -> str:
+        return self._extremum("gl.maximum", expr)
+
+    def _op_min(self, expr: Apply) -> str:
+        return self._extremum("gl.minimum", expr)
+
+    def _extremum(self, call: str, expr: Apply) -> str:
+        a, b = (strip(operand) for operand in self._operands(expr))
+        nan = ", propagate_nan=gl.PropagateNan.ALL" if expr.attributes.get("propagate_nan") else ""
+        return f"{call}({a}, {b}{nan})"
+
+    def _op_clamp(self, expr: Apply) -> str:
+        x, low, high = (strip(operand) for operand in self._operands(expr))
+        return f"gl.minimum(gl.maximum({x}, {low}), {high})"
+
+    def _op_cmp(self, expr: Apply) -> str:
+        a, b = self._operands(expr)
+        return f"{a} {_PREDICATES[str(expr.attributes['predicate'])]} {b}"
+
+    def _op_select(self, expr: Apply) -> str:
+        c, a, b = (strip(operand) for operand in self._operands(expr))
+        return f"gl.where({c}, {a}, {b})"
+
+    def _op_cast(self, expr: Apply) -> str:
+        operand = self._operands(expr)[0]
+        if expr.operand_types and expr.operand_types[0].dtype == "i1" and expr.type.dtype != "i1":
+            return f"gl.where({strip(operand)}, {literal(1, expr.type)}, {literal(0, expr.type)}).to({GLUON_DTYPES[expr.type.dtype]})"
+        return f"{operand}.to({GLUON_DTYPES[expr.type.dtype]})"
+
+    def _op_bitcast(self, expr: Apply) -> str:
+        return f"{self._operands(expr)[0]}.to({GLUON_DTYPES[expr.type.dtype]}, bitcast=True)"
+
+    def _op_reduce(self, expr: Apply) -> str:
+        kind = str(expr.attributes["kind"])
+        if kind not in _REDUCTIONS:
+            raise Unsupported(f"the code generator has no Gluon for a {kind} reduction yet.")
+        return f"{_REDUCTIONS[kind]}({self.full(expr.operands[0])}, {expr.attributes['axis']})"
+
+    def _op_load(self, expr: Apply) -> str:
+        pointer, *rest = (strip(self.atom(operand)) for operand in expr.operands)
+        names = ("mask", "other")
+        extra = "".join(f", {name}={text}" for name, text in zip(names, rest, strict=False))
+        return f"gl.load({pointer}{extra})"
+
+    def _op_store(self, expr: Apply) -> str:
+        pointer = self.expr(expr.operands[0])
+        value = self.full(expr.operands[1])
+        mask = f", mask={self.expr(expr.operands[2])}" if len(expr.operands) > 2 else ""
+        return f"gl.store({pointer}, {value}{mask})"
+
+
+def host(expr: Expr) -> str:
+    """Python source of a host-side scalar expression."""
+    if isinstance(expr, Name):
+        return expr.text
+    if isinstance(expr, Literal):
+        return literal(expr.value, expr.type)
+    if isinstance(expr, Apply):
+        operands = [host(operand) for operand in expr.operands]
+        if expr.opcode == "cast":
+            return operands[0]
+        parts = [f"({text})" if " " in text else text for text in operands]
+        if expr.opcode in _INFIX or expr.opcode == "div":
+            return f"{parts[0]} {_INFIX.get(expr.opcode, '//')} {parts[1]}"
+        if expr.opcode in {"max", "min"}:
+            return f"{expr.opcode}({', '.join(operands)})"
+    raise Unsupported("the launcher cannot compute the shape of a tensor descriptor from this expression.")
+
+
+def literal(value: Attribute, type: Type) -> str:
+    """A constant; floats print exactly, infinities and nan by name."""
+    if isinstance(value, bool):
+        return str(value) if type.dtype == "i1" else str(int(value))
+    if isinstance(value, float) or type.is_float:
+        number = float(value)  # type: ignore[arg-type]
+        if math.isfinite(number):
+            return repr(number)
+        return f'float("{number}")'
+    return str(value)
+
+
+def strip(text: str) -> str:
+    """`text` without the one pair of parentheses that encloses all of it."""
+    if not text.startswith("(") or not text.endswith(")"):
+        return text
+    depth = 0
+    for position, character in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0 and position < len(text) - 1:
+            return text
+    return text[1:-1]
+
+
+def _closed(text: str) -> bool:
+    """`name(...)` or `name.attr(...)`: a call chain that needs no parentheses around it."""
+    depth = 0
+    for character in text:
+        if character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif depth == 0 and not (character.isalnum() or character in "_."):
+            return False
+    return not text.startswith("-")
+
+
+def _is_tile(expr: Expr) -> bool:
+    """The printed form is a tensor of full rank (a splat or a literal prints as a scalar)."""
+    if isinstance(expr, Apply):
+        if expr.opcode in {"splat"}:
+            return False
+        if expr.opcode == "broadcast":
+            return _is_tile(expr.operands[0])
+        return bool(expr.type.shape)
+    return isinstance(expr, Name | Convert | ReadTile)
+
+
+def _blocked(layout: Blocked) -> str:
+    """Vectors of up to 8 contiguous elements, lanes along the last dimension first, warps along rows."""
+    rank = len(layout.shape)
+    per_thread, lanes = [1] * rank, [1] * rank
+    left, size = 32, layout.shape
+    per_thread[-1] = max(1, min(8, size[-1] // 32))
+    for axis in reversed(range(rank)):
+        lanes[axis] = max(1, min(left, size[axis] // per_thread[axis]))
+        left //= lanes[axis]
+    lanes[0] *= left
+    warps = [1] * rank
+    warps[0] = layout.warps
+    order = list(reversed(range(rank)))
+    return (
+        f"gl.BlockedLayout(size_per_thread={per_thread}, threads_per_warp={lanes}, warps_per_cta={warps}, "
+        f"order={order})"
+    )

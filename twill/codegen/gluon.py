@@ -1,0 +1,268 @@
+"""Prints a Plan as one readable Gluon module. Everything was decided before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from twill.codegen import compat
+from twill.codegen.expressions import GLUON_DTYPES, Printer
+from twill.codegen.launcher import launcher_lines
+from twill.codegen.plan import Buffer, Plan, Role
+from twill.codegen.statements import (
+    Arrive,
+    Barrier,
+    Call,
+    Comment,
+    Condition,
+    For,
+    If,
+    Let,
+    Mma,
+    MmaWait,
+    Stmt,
+    StoreTile,
+    StoreWait,
+    TmaLoad,
+    TmaStore,
+    TripCount,
+    Wait,
+)
+from twill.schedule.reservation import reservation_table
+
+
+def emit(plan: Plan) -> str:
+    """The source of the generated module: standalone (torch and triton), with its schedule drawn on top."""
+    printer = Printer()
+    roles = [line for role in plan.roles for line in ("", "", *_role(role, printer))]
+    kernel = _kernel(plan)
+    definitions = printer.layout_definitions()
+    lines = [
+        *_header(plan),
+        "",
+        "import torch",
+        "import triton",
+        "from triton.experimental import gluon",
+        "from triton.experimental.gluon import language as gl",
+        "from triton.experimental.gluon.language.nvidia.hopper import (",
+        "    fence_async_shared,",
+        "    mbarrier,",
+        "    tma,",
+        "    warpgroup_mma,",
+        "    warpgroup_mma_wait,",
+        ")",
+        "from triton.experimental.gluon.nvidia.hopper import TensorDescriptor",
+        "",
+        *compat.MODULE_LINES,
+        "",
+        *definitions,
+        *(_stage_layout(buffer) for buffer in plan.buffers if not buffer.filled),
+        *roles,
+        "",
+        "",
+        *kernel,
+        "",
+        "",
+        *launcher_lines(plan),
+    ]
+    return "\n".join(lines).replace("\n\n\n\n", "\n\n\n") + "\n"
+
+
+def _header(plan: Plan) -> list[str]:
+    schedule = plan.schedule
+    constants = ", ".join(f"{name}={value}" for name, value in plan.launch.constants.items())
+    roles = [
+        f"  {role.name}: {role.warps} warps"
+        + (f", {role.registers} registers a thread" if role.registers else "")
+        + (f", {role.stages} stages" if not role.producer else "")
+        for role in plan.roles
+    ]
+    rings = [
+        f"  {buffer.name}: {buffer.depth} x {list(buffer.shape)} {buffer.dtype}" for buffer in plan.buffers if buffer.depth
+    ]
+    text = [
+        f"{plan.name} for Hopper, written by Twill from {PurePath(plan.launch.source).name}. Do not edit: change the",
+        "kernel and compile it again.",
+        "",
+        f"Compiled for {constants}." if constants else "Compiled without constants.",
+        f"Schedule: II = {schedule.ii} cycles, {schedule.status} ({schedule.reason}); one iteration takes {schedule.length}.",
+        "",
+        "Roles:",
+        *roles,
+        "",
+        "Rings:",
+        *rings,
+        "",
+        "Steady state, one II:",
+        *reservation_table(schedule).splitlines(),
+    ]
+    return ['r"""' + text[0], *(line.rstrip() for line in text[1:]), '"""']
+
+
+def _stage_layout(buffer: Buffer) -> str:
+    layout = f"gl.NVMMASharedLayout.get_default_for({list(buffer.shape)}, {GLUON_DTYPES[buffer.dtype]})"
+    return f"{_stage_name(buffer)}: gl.constexpr = gl.constexpr({layout})"
+
+
+def _stage_name(buffer: Buffer) -> str:
+    return f"{buffer.name.upper()}_LAYOUT"
+
+
+def _role(role: Role, printer: Printer) -> list[str]:
+    body = _Block(printer).render(role.body)
+    what = "producer" if role.producer else "consumer"
+    return [
+        "@gluon.jit",
+        *_wrap(f"def {role.name}(", role.parameters, "):"),
+        f'    """{what.capitalize()}: warp group {role.group} of the schedule."""',
+        *(f"    {line}" if line else "" for line in body),
+    ]
+
+
+def _kernel(plan: Plan) -> list[str]:
+    names = [descriptor.name for descriptor in plan.descriptors] + list(plan.scalars)
+    body: list[str] = []
+    sizes = {descriptor.name: descriptor for descriptor in plan.descriptors}
+    body.append("barrier: gl.constexpr = mbarrier.MBarrierLayout()")
+    inits: list[str] = []
+    for buffer in plan.buffers:
+        dtype = GLUON_DTYPES[buffer.dtype]
+        shape = [buffer.depth, *buffer.shape] if buffer.depth else list(buffer.shape)
+        layout = f"{buffer.descriptor}.layout" if buffer.descriptor in sizes else _stage_name(buffer)
+        body.append(f"{buffer.name} = gl.allocate_shared_memory({dtype}, {shape}, {layout})")
+        if not buffer.filled:
+            continue
+        bars = [(f"{buffer.name}_full", 1)] + ([(f"{buffer.name}_empty", buffer.readers)] if buffer.depth else [])
+        for name, count in bars:
+            body.append(f"{name} = gl.allocate_shared_memory(gl.int64, [{buffer.slots}, 1], barrier)")
+            inits.append(f"for slot in gl.static_range({buffer.slots}):")
+            inits.append(f"    mbarrier.init({name}.index(slot), count={count})")
+    for name, token in plan.tokens:
+        body.append(f"{name} = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)  # {token.signaller} -> {token.waiter}")
+        inits.append(f"mbarrier.init({name}.index(0), count=1)")
+    body += inits
+    body.append("fence_async_shared()  # the barriers are set up before TMA or another role sees them")
+    default, *workers = plan.roles
+    body.append("gl.warp_specialize(")
+    body.append("    [")
+    for role in plan.roles:
+        body += [f"        {line}" for line in _wrap(f"({role.name}, (", role.parameters, ",)),")]
+    body.append("    ],")
+    body.append(f"    {[role.warps for role in workers]},")
+    body.append(f"    {[role.registers for role in workers]},")
+    body.append(")")
+    return [
+        "@gluon.jit",
+        *_wrap(f"def {plan.name}_kernel(", names, "):"),
+        f'    """Shared memory, barriers, and one warp group for each of {", ".join(r.name for r in plan.roles)}."""',
+        *(f"    {line}" for line in body),
+    ]
+
+
+def _wrap(start: str, names: Iterable[str], end: str, width: int = 112) -> list[str]:
+    """`start name, name, ... end`, broken over indented lines when it is too long."""
+    names = list(names)
+    one = start + ", ".join(names) + end
+    if len(one) <= width:
+        return [one]
+    lines, line = [start.rstrip()], "   "
+    for name in names:
+        if len(line) + len(name) + 2 > width:
+            lines.append(line)
+            line = "   "
+        line += f" {name},"
+    lines.append(line)
+    return [*lines, end.removeprefix(",")]
+
+
+class _Block:
+    """Prints statements, one method a kind."""
+
+    def __init__(self, printer: Printer) -> None:
+        self.p = printer
+
+    def render(self, statements: tuple[Stmt, ...]) -> list[str]:
+        lines: list[str] = []
+        for statement in statements:
+            lines += getattr(self, f"_{type(statement).__name__.lower()}")(statement)
+        return lines
+
+    def _let(self, s: Let) -> list[str]:
+        return [f"{s.target} = {self.p.full(s.value)}"]
+
+    def _comment(self, s: Comment) -> list[str]:
+        return [f"# {s.text}"]
+
+    def _barrier(self, barrier: Barrier) -> str:
+        slot = self.p.slot(barrier.iteration, barrier.depth) if barrier.depth else "0"
+        return f"{barrier.name}.index({slot})"
+
+    def _pred(self, conditions: tuple[Condition, ...]) -> str:
+        if not conditions:
+            return ""
+        texts = [self.p.condition(condition) for condition in conditions]
+        return ", pred=" + (texts[0] if len(texts) == 1 else " & ".join(f"({text})" for text in texts))
+
+    def _wait(self, s: Wait) -> list[str]:
+        phase = self.p.phase(s.barrier.iteration, s.barrier.depth)
+        if s.empty:
+            # The slot is free once the phase before the one this iteration will complete is over.
+            phase = str(int(phase) ^ 1) if phase.isdigit() else f"({phase}) ^ 1"
+        return [f"mbarrier.wait({self._barrier(s.barrier)}, {phase}{self._pred(s.conditions)})"]
+
+    def _arrive(self, s: Arrive) -> list[str]:
+        return [f"mbarrier.arrive({self._barrier(s.barrier)}, count=1{self._pred(s.conditions)})"]
+
+    def _tmaload(self, s: TmaLoad) -> list[str]:
+        barrier, pred = self._barrier(s.barrier), self._pred(s.conditions)
+        offsets = ", ".join(self.p.expr(offset) for offset in s.offsets)
+        return [
+            f"mbarrier.expect({barrier}, {s.nbytes}{pred})",
+            f"tma_load({s.descriptor}, [{offsets}], {barrier}, {self.p.tile(s.tile)}{pred})",
+        ]
+
+    def _mma(self, s: Mma) -> list[str]:
+        a = self.p.full(s.a)
+        b = self.p.tile(s.b)
+        precision = f', precision="{s.precision}"' if s.precision else ""
+        if s.c is None:
+            zero = f"gl.zeros({list(s.type.shape)}, {GLUON_DTYPES[s.type.dtype]}, {self.p.layout(s.layout)})"
+            return [f"{s.target} = warpgroup_mma({a}, {b}, {zero}, use_acc=False{precision}, is_async=True)"]
+        return [f"{s.target} = warpgroup_mma({a}, {b}, {self.p.full(s.c)}{precision}, is_async=True)"]
+
+    def _mmawait(self, s: MmaWait) -> list[str]:
+        names = ", ".join(s.targets)
+        return [f"{names} = warpgroup_mma_wait({s.pending}, deps=[{names}])"]
+
+    def _storetile(self, s: StoreTile) -> list[str]:
+        return [f"{self.p.tile(s.tile)}.store({self.p.full(s.value)})", "fence_async_shared()"]
+
+    def _tmastore(self, s: TmaStore) -> list[str]:
+        offsets = ", ".join(self.p.expr(offset) for offset in s.offsets)
+        return [f"tma_store({s.descriptor}, [{offsets}], {self.p.tile(s.tile)})"]
+
+    def _storewait(self, s: StoreWait) -> list[str]:
+        return [f"tma.store_wait({s.pending})"]
+
+    def _call(self, s: Call) -> list[str]:
+        return [self.p.expr(s.value)]
+
+    def _tripcount(self, s: TripCount) -> list[str]:
+        low, high, by = (self.p.expr(bound) for bound in (s.lower, s.upper, s.step))
+        if all(text.lstrip("-").isdigit() for text in (low, high, by)):
+            return [f"n = {max(0, -(-(int(high) - int(low)) // int(by)))}"]
+        extent = high if low == "0" else f"{self.p.atom(s.upper)} - {self.p.atom(s.lower)}"
+        return [f"n = {extent}" if by == "1" else f"n = gl.cdiv({extent}, {by})"]
+
+    def _for(self, s: For) -> list[str]:
+        end = f"n + {s.extra}" if s.extra else "n"
+        return [f"for i in range({s.start}, {end}):", *self._indent(s.body)]
+
+    def _if(self, s: If) -> list[str]:
+        lines = [f"if n >= {s.at_least}:", *self._indent(s.then)]
+        if s.orelse:
+            lines += ["else:", "    # too few iterations to fill the pipeline: one after the other", *self._indent(s.orelse)]
+        return lines
+
+    def _indent(self, body: tuple[Stmt, ...]) -> list[str]:
+        return [f"    {line}" for line in self.render(body)]

@@ -1,0 +1,102 @@
+"""The Python launcher of a generated module: the source kernel's arguments in, a launch out."""
+
+from __future__ import annotations
+
+import ast
+
+from twill.codegen.expressions import GLUON_DTYPES, host
+from twill.codegen.plan import HostDescriptor, Plan
+from twill.codegen.statements import Expr, Literal
+
+TORCH_DTYPES = {
+    "i1": "torch.bool", "i8": "torch.int8", "i16": "torch.int16", "i32": "torch.int32", "i64": "torch.int64",
+    "f8e4m3": "torch.float8_e4m3fn", "f8e5m2": "torch.float8_e5m2", "f16": "torch.float16",
+    "bf16": "torch.bfloat16", "f32": "torch.float32", "f64": "torch.float64", "u8": "torch.uint8",
+}  # fmt: skip
+
+
+def launcher_lines(plan: Plan) -> list[str]:
+    """Source of the function that checks its arguments, builds the descriptors and launches."""
+    launch = plan.launch
+    tensors = [spec for spec in launch.arguments if spec.kind == "tensor"]
+    constants = [spec for spec in launch.arguments if spec.kind == "constexpr"]
+    parameters = [
+        f"{spec.name}={spec.value!r}" if spec.kind == "constexpr" else spec.name for spec in launch.arguments
+    ]
+    # A parameter without default may follow one with: then all from there on are keywords.
+    seen_default = False
+    for position, spec in enumerate(launch.arguments):
+        if seen_default and spec.kind != "constexpr":
+            parameters.insert(position, "*")
+            break
+        seen_default |= spec.kind == "constexpr"
+    if launch.grid_text is None:
+        parameters += ([] if "*" in parameters else ["*"]) + ["grid"]
+    lines = [
+        f"def {plan.name}({', '.join(parameters)}):",
+        f'    """Launch the kernel on the current stream; arguments as of the source kernel `{launch.kernel}`.',
+        "",
+        "    Raises ValueError when an argument differs from what the kernel was compiled for.",
+        '    """',
+    ]
+    for spec in constants:
+        lines += [
+            f"    if {spec.name} != {spec.value!r}:",
+            f'        raise ValueError(f"compiled for {spec.name}={spec.value!r}, got {{{spec.name}!r}}: compile it again")',
+        ]
+    for spec in tensors:
+        lines += [
+            f"    if {spec.name}.dtype != {TORCH_DTYPES[spec.dtype]}:",
+            f'        raise ValueError(f"{spec.name} must be {TORCH_DTYPES[spec.dtype]}, got {{{spec.name}.dtype}}")',
+        ]
+    for name, wanted in launch.multiple_of.items():
+        lines += [
+            f"    if {name} % {wanted}:",
+            f'        raise ValueError(f"{name} must be a multiple of {wanted}, got {{{name}}}")',
+        ]
+    if launch.grid_text is not None:
+        lines.append(f"    grid = {_inlined(launch.grid_text)}")
+    for descriptor in plan.descriptors:
+        lines.append(_descriptor(descriptor))
+    names = [descriptor.name for descriptor in plan.descriptors] + list(plan.scalars)
+    lines.append(f"    {plan.name}_kernel[grid]({', '.join(names)}, num_warps={plan.roles[0].warps})")
+    return lines
+
+
+class _Inline(ast.NodeTransformer):
+    """Replaces `a["NAME"]` by `NAME`, where `a` is the lambda's parameter."""
+
+    def __init__(self, parameter: str) -> None:
+        self.parameter = parameter
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        key = node.slice
+        if isinstance(node.value, ast.Name) and node.value.id == self.parameter and isinstance(key, ast.Constant):
+            return ast.copy_location(ast.Name(str(key.value), ast.Load()), node)
+        return node
+
+
+def _inlined(grid_text: str) -> str:
+    """The grid as an expression of the launcher's own parameters."""
+    function = ast.parse(grid_text, mode="eval").body
+    assert isinstance(function, ast.Lambda)
+    return ast.unparse(_Inline(function.args.args[0].arg).visit(function.body))
+
+
+def _extent(size: Expr) -> str:
+    """An extent as TMA takes it: at least 1, so that an empty tensor still has a descriptor."""
+    return host(size) if isinstance(size, Literal) else f"max({host(size)}, 1)"
+
+
+def _descriptor(descriptor: HostDescriptor) -> str:
+    block = list(descriptor.block_shape)
+    layout = f"gl.NVMMASharedLayout.get_default_for({block}, {GLUON_DTYPES[descriptor.dtype]})"
+    if descriptor.sizes:
+        base = descriptor.base
+        shape = "[" + ", ".join(_extent(size) for size in descriptor.sizes) + "]"
+        strides = "[" + ", ".join(host(stride) for stride in descriptor.strides) + "]"
+    else:
+        base = f"{descriptor.base}.base"
+        shape, strides = f"list({descriptor.base}.shape)", f"list({descriptor.base}.strides)"
+    return f"    {descriptor.name} = TensorDescriptor({base}, {shape}, {strides}, {block}, {layout})"

@@ -1,0 +1,176 @@
+"""Compiles a generated module for its target without a GPU and reads back what the machine code costs."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from twill.codegen import compat
+from twill.errors import CheckFailed, InputError
+
+CAPABILITY = {"hopper": 90}
+_SHORT = {
+    "torch.float16": "fp16", "torch.bfloat16": "bf16", "torch.float32": "fp32", "torch.float64": "fp64",
+    "torch.float8_e4m3fn": "fp8e4nv", "torch.float8_e5m2": "fp8e5", "torch.int8": "i8", "torch.int16": "i16",
+    "torch.int32": "i32", "torch.int64": "i64", "torch.bool": "i1", "torch.uint8": "u8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MachineCode:
+    """What ptxas and the disassembly say about one kernel.
+
+    registers: per thread at launch (roles then trade them by setmaxnreg). spill_bytes: stores and
+    loads of spilled registers. shared_bytes: dynamic and static. hgmma: number of wgmma machine
+    instructions. serialized: ptxas gave up on overlapping wgmma (its warnings C7510 to C7519).
+    """
+
+    triton: str
+    registers: int
+    role_registers: tuple[int, ...]
+    spill_bytes: int
+    stack_bytes: int
+    shared_bytes: int
+    hgmma: int
+    serialized: bool
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What must not be in a shipped kernel."""
+        found = []
+        if self.spill_bytes:
+            found.append(f"registers spill to memory: {self.spill_bytes} bytes")
+        if self.serialized:
+            found.append("ptxas serializes the wgmma instructions: " + "; ".join(self.notes))
+        return tuple(found)
+
+
+@dataclass
+class _Captured:
+    """Stands where the Gluon kernel is while the launcher runs, and keeps what it was launched with."""
+
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] | None = None
+
+    def __getitem__(self, grid: object) -> _Captured:
+        return self
+
+    def __call__(self, *args: Any, **options: Any) -> None:
+        self.args, self.options = args, options
+
+
+def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], arch: str = "hopper") -> MachineCode:
+    """Machine code of the kernel that launcher `name` in `path` launches for `arguments`.
+
+    arguments: the launcher's keyword arguments (CPU tensors do; only dtypes and shapes matter).
+    Raises InputError for an unknown architecture, CheckFailed when Triton rejects the module.
+    """
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.experimental.gluon._runtime import GluonASTSource
+
+    if arch not in CAPABILITY:
+        raise InputError(f"no code is generated for `{arch}`.", hint=f"Known: {', '.join(CAPABILITY)}.")
+    began = time.perf_counter()
+    module = _import(Path(path))
+    kernel = getattr(module, f"{name}_kernel")
+    captured = _Captured()
+    setattr(module, f"{name}_kernel", captured)
+    getattr(module, name)(**arguments)
+    parameters = list(kernel.arg_names)
+    signature = dict(zip(parameters, (_signature(value) for value in captured.args), strict=True))
+    aligned = {
+        (position,): [["tt.divisibility", 16]]
+        for position, value in enumerate(captured.args)
+        if _divisible(value)
+    }
+    options = {**compat.COMPILE_OPTIONS, **(captured.options or {})}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            source = GluonASTSource(kernel, signature, {}, aligned)
+            built = triton.compile(source, target=GPUTarget("cuda", CAPABILITY[arch], 32), options=options)
+        except Exception as error:
+            reason = str(error).strip() or type(error).__name__
+            raise CheckFailed(
+                f"Triton {triton.__version__} does not compile the generated kernel: {reason[:2000]}", location=str(path)
+            ) from error
+    return _read_back(built, triton.__version__, time.perf_counter() - began)
+
+
+def _import(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"twill_generated_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError("is not a Python module.", location=str(path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _signature(value: Any) -> str:
+    """Triton's type of a launch argument, as the runtime would infer it."""
+    if hasattr(value, "block_shape"):
+        dtype = _SHORT[str(value.base.dtype)]
+        return compat.descriptor_signature(dtype, tuple(value.block_shape), value.layout)
+    if hasattr(value, "data_ptr"):
+        return "*" + _SHORT[str(value.dtype)]
+    if isinstance(value, bool):
+        return "i1"
+    if isinstance(value, int):
+        return "i32" if -(2**31) <= value < 2**31 else "i64"
+    return "fp32"
+
+
+def _divisible(value: Any) -> bool:
+    if hasattr(value, "data_ptr"):
+        return bool(value.data_ptr() % 16 == 0)
+    return isinstance(value, int) and not isinstance(value, bool) and value % 16 == 0
+
+
+def _read_back(built: Any, version: str, seconds: float) -> MachineCode:
+    from triton.backends.nvidia import compiler as nvidia
+
+    tools = Path(nvidia.__file__).parent / "bin"
+    with tempfile.TemporaryDirectory() as folder:
+        ptx, cubin = Path(folder, "kernel.ptx"), Path(folder, "kernel.cubin")
+        ptx.write_text(built.asm["ptx"])
+        cubin.write_bytes(built.asm["cubin"])
+        capability = int(re.search(r"\.target sm_(\d+)", built.asm["ptx"]).group(1))  # type: ignore[union-attr]
+        ptxas = nvidia.get_ptxas(capability).path
+        log = _run(ptxas, "-v", f"-arch=sm_{capability}a", str(ptx), "-o", f"{folder}/again.cubin")
+        usage = _run(str(tools / "cuobjdump"), "-res-usage", str(cubin))
+        sass = _run(str(tools / "nvdisasm"), "-c", str(cubin))
+    spills = sum(int(n) for n in re.findall(r"(\d+) bytes spill (?:stores|loads)", log))
+    resources = dict(re.findall(r"(REG|STACK|SHARED):(\d+)", usage))
+    notes = tuple(line.split(":", 1)[1].strip() for line in log.splitlines() if re.search(r"\(C75\d\d\)", line))
+    quotas = re.findall(r"USETMAXREG\.\w+\.CTAPOOL\s+(?:UP\d+,\s*)?0x([0-9a-f]+)", sass)
+    return MachineCode(
+        triton=version,
+        registers=int(resources["REG"]),
+        role_registers=tuple(sorted({int(quota, 16) for quota in quotas})),
+        spill_bytes=spills,
+        stack_bytes=int(resources["STACK"]),
+        shared_bytes=int(resources["SHARED"]) + int(built.metadata.shared),
+        hgmma=len(re.findall(r"\bHGMMA\b", sass)),
+        serialized=any("serialized" in note for note in notes),
+        seconds=seconds,
+        notes=notes,
+    )
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CheckFailed(f"{Path(command[0]).name} failed: {done.stderr.strip()[:1000]}")
+    return done.stdout + done.stderr

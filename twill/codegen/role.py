@@ -1,0 +1,156 @@
+"""Expressions of one role: how it names, recomputes or reads each value of the graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from twill.codegen.layouts import Layout, Slice
+from twill.codegen.scope import Kernel, fold, index_of
+from twill.codegen.statements import Apply, Convert, Expr, Iteration, Let, Literal, Name, ReadTile, Stmt, Tile
+from twill.errors import Unsupported
+from twill.ir.graph import Op
+
+
+class Role:
+    """Resolves values of the graph to expressions of one role's program.
+
+    parameters collects what the role takes from the kernel; needed collects the values computed
+    before the loop that it uses, in any order (emit them with `preamble`).
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.parameters: set[str] = set()
+        self.needed: set[str] = set()
+        self.homes: dict[str, Layout] = {}
+        self._variables: dict[str, str] = {}
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def variable(self, name: str, copy: int = 0) -> str:
+        """The role's variable for a value; copy k holds the value of k definitions earlier."""
+        if name not in self._variables:
+            stem = re.sub(r"\.\d+$", "", name)
+            stem = re.sub(r"_\d+$", "", stem)
+            stem = re.sub(r"\W", "_", stem) or "v"
+            taken = set(self._variables.values()) | set(self.kernel.arguments) | {"i", "n", "gl", "tma", "mbarrier"}
+            taken |= {self.kernel.identifier(used) for used in self.kernel.used_descriptors}
+            text, number = stem, 1
+            while text in taken:
+                number += 1
+                text = f"{stem}{number}"
+            self._variables[name] = text
+        return self._variables[name] + ("_prev" * copy if copy < 3 else f"_prev{copy}")
+
+    # -- values visible everywhere ------------------------------------------------------------------
+
+    def outer(self, name: str, layout: Layout | None) -> Expr:
+        """A value defined before the loop (or an argument), in `layout` when it is a tile."""
+        kernel = self.kernel
+        if name in kernel.arguments:
+            self.parameters.add(name)
+            return Name(name)
+        op = kernel.producers[name]
+        type = kernel.types[name]
+        if op.opcode == "constant" and not type.shape:
+            return Literal(op.attributes["value"], type)
+        if op.opcode in {"constant", "splat", "arange", "expand_dims", "broadcast"}:
+            return self.free(op, layout, lambda operand, wanted: self.outer(operand, wanted))
+        load = kernel.tile_load(name)
+        if load is not None and op.opcode != "descriptor_load":
+            raise Unsupported(f"`{name}` views a loaded tile in registers.", location=op.location)
+        self.needed.add(name)
+        return self.converted(Name(self.variable(name)), name, layout)
+
+    def converted(self, expr: Expr, name: str, layout: Layout | None) -> Expr:
+        """`expr`, the value `name` in its home layout, brought to `layout`."""
+        home = self.homes.get(name)
+        if layout is None or home is None or home == layout or not self.kernel.types[name].shape:
+            return expr
+        return Convert(expr, layout)
+
+    def free(self, op: Op, layout: Layout | None, resolve: object) -> Expr:
+        """A free op recomputed in place; tiles come out in `layout`."""
+        assert callable(resolve)
+        type = op.result.type
+        types = tuple(self.kernel.types[operand] for operand in op.operands)
+        wanted: Layout | None = layout
+        if op.opcode == "expand_dims" and layout is not None:
+            axis = op.attributes["axis"]
+            assert isinstance(axis, int)
+            wanted = Slice(axis, layout)
+        if op.opcode in {"trans", "reshape"}:
+            operand = Apply(op.opcode, (resolve(op.operands[0], None),), op.attributes, type, None, types)
+            return Convert(operand, layout) if layout is not None else operand
+        operands = tuple(
+            resolve(operand, wanted if self.kernel.types[operand].shape else None) for operand in op.operands
+        )
+        return fold(Apply(op.opcode, operands, op.attributes, type, layout if type.shape else None, types))
+
+    def scalar(self, name: str, iteration: Iteration) -> Expr:
+        """A scalar of the body at an iteration, recomputed from the loop index."""
+        kernel = self.kernel
+        if name == kernel.graph.loop.index.name:
+            lower = self.outer(kernel.graph.loop.lower, None)
+            step = self.outer(kernel.graph.loop.step, None)
+            return index_of(iteration, lower, step)
+        if name not in kernel.body and name not in kernel.after:
+            if name in kernel.carried or name in kernel.results:
+                raise Unsupported(
+                    f"the scalar `{name}` is carried around the loop by more than a constant step.",
+                    hint="Compute it from the loop index.",
+                    location=kernel.graph.loop.location,
+                )
+            return self.outer(name, None)
+        op = kernel.producers[name]
+        operands = tuple(self.scalar(operand, iteration) for operand in op.operands)
+        types = tuple(kernel.types[operand] for operand in op.operands)
+        return fold(Apply(op.opcode, operands, op.attributes, op.result.type, None, types))
+
+    # -- the straight-line code before the loop -----------------------------------------------------
+
+    def preamble(self) -> tuple[Stmt, ...]:
+        """Definitions of everything `needed`, in program order (closes over what they need)."""
+        emitted: dict[str, Stmt] = {}
+        while True:
+            missing = [name for name in self.needed if name not in emitted]
+            if not missing:
+                break
+            for name in missing:
+                emitted[name] = self._define(self.kernel.producers[name])
+        order = [op.result.name for op in self.kernel.graph.before if op.results and op.result.name in emitted]
+        return tuple(emitted[name] for name in order)
+
+    def _define(self, op: Op) -> Stmt:
+        name = op.result.name
+        home = self.homes.get(name)
+        if op.opcode == "descriptor_load":
+            if home is None:
+                raise AssertionError(f"no layout for the tile {name}")
+            return Let(self.variable(name), ReadTile(self.static_tile(op), home))
+        if op.opcode == "dot":
+            raise Unsupported(
+                "a dot before the loop is not emitted yet.",
+                hint="Move it into the loop or into a kernel of its own.",
+                location=op.location,
+            )
+        if op.opcode == "reduce":
+            operands: Iterable[Expr] = (self.outer(op.operands[0], self.homes[op.operands[0]]),)
+        else:
+            operands = (self.outer(operand, self.operand_layout(operand, home)) for operand in op.operands)
+        types = tuple(self.kernel.types[operand] for operand in op.operands)
+        value = Apply(op.opcode, tuple(operands), op.attributes, op.result.type, home, types)
+        return Let(self.variable(name), value)
+
+    def operand_layout(self, operand: str, layout: Layout | None) -> Layout | None:
+        """Layout in which a tile operand of an elementwise op is wanted."""
+        return layout if self.kernel.types[operand].shape else None
+
+    def static_tile(self, op: Op) -> Tile:
+        """The buffer of a tile loaded before the loop; the role must wait for it once."""
+        found = self.kernel.tile_load(op.result.name)
+        assert found is not None
+        buffer = self.kernel.buffer_name(op)
+        self.parameters.update({buffer, f"{buffer}_full"})
+        return Tile(buffer, views=found[1])

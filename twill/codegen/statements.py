@@ -1,0 +1,233 @@
+"""What a Plan is made of: expressions and statements of one role, every decision already taken.
+
+    Expr  ::= Name | Literal | Index | Apply | Convert | Tile | ReadTile
+    Stmt  ::= Let | Wait | Arrive | TmaLoad | Mma | MmaWait | StoreTile | TmaStore | StoreWait | Call
+            | TripCount | Comment | For | If
+
+Iterations are symbolic: iteration 2, the loop variable minus 1, or the trip count minus 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal as Choice
+
+from twill.codegen.layouts import Layout
+from twill.ir.graph import Attribute, Type
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """An iteration number: `offset` after iteration 0 (`first`), `i` (`index`) or `n` (`end`)."""
+
+    base: Choice["first", "index", "end"]
+    offset: int = 0
+
+    def shifted(self, by: int) -> Iteration:
+        return Iteration(self.base, self.offset + by)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A Python variable of the role."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A scalar constant of the given type."""
+
+    value: Attribute
+    type: Type
+
+
+@dataclass(frozen=True)
+class Index:
+    """The loop index of an iteration: lower + iteration * step."""
+
+    iteration: Iteration
+    lower: Expr
+    step: Expr
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A Graph opcode applied to operands; tiles come out in `layout`."""
+
+    opcode: str
+    operands: tuple[Expr, ...]
+    attributes: Mapping[str, Attribute]
+    type: Type
+    layout: Layout | None = None
+    operand_types: tuple[Type, ...] = ()
+
+
+@dataclass(frozen=True)
+class Convert:
+    """`operand` in another register layout."""
+
+    operand: Expr
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A buffer in shared memory seen through views; a ring (depth > 0) at the slot of `iteration`."""
+
+    buffer: str
+    depth: int = 0
+    iteration: Iteration | None = None
+    views: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadTile:
+    """A tile of shared memory read into registers."""
+
+    tile: Tile
+    layout: Layout
+
+
+Expr = Name | Literal | Index | Apply | Convert | Tile | ReadTile
+
+
+@dataclass(frozen=True)
+class Let:
+    """target = value"""
+
+    target: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """An mbarrier: of a ring (depth > 0, its slot and phase follow `iteration`) or a single one."""
+
+    name: str
+    depth: int
+    iteration: Iteration
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`left` `relation` `right`, both iterations; holds for a predicated wait or arrive."""
+
+    left: Iteration
+    relation: Choice["<", ">="]
+    right: Iteration
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Wait for the phase of `barrier` that its iteration completes; `empty` waits for the phase before."""
+
+    barrier: Barrier
+    empty: bool = False
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arrive:
+    barrier: Barrier
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class TmaLoad:
+    """Announce `nbytes` on `barrier`, then copy the tile at `offsets` into `tile`."""
+
+    descriptor: str
+    offsets: tuple[Expr, ...]
+    barrier: Barrier
+    tile: Tile
+    nbytes: int
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mma:
+    """target = a @ b (+ c), started asynchronously; c is None for a fresh accumulator in `layout`."""
+
+    target: str
+    a: Expr
+    b: Tile
+    c: Expr | None
+    type: Type
+    layout: Layout
+    precision: str
+
+
+@dataclass(frozen=True)
+class MmaWait:
+    """Wait until at most `pending` MMAs of this role are in flight; the targets are usable after it."""
+
+    pending: int
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoreTile:
+    """Write registers to shared memory and make it visible to TMA and wgmma."""
+
+    tile: Tile
+    value: Expr
+
+
+@dataclass(frozen=True)
+class TmaStore:
+    descriptor: str
+    offsets: tuple[Expr, ...]
+    tile: Tile
+
+
+@dataclass(frozen=True)
+class StoreWait:
+    """Wait until at most `pending` TMA stores of this role still read shared memory."""
+
+    pending: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """An op evaluated for its effect (a pointer store)."""
+
+    value: Apply
+
+
+@dataclass(frozen=True)
+class TripCount:
+    """n = the number of iterations of a loop over [lower, upper) by step; at most 0 for an empty one."""
+
+    lower: Expr
+    upper: Expr
+    step: Expr
+
+
+@dataclass(frozen=True)
+class Comment:
+    text: str
+
+
+@dataclass(frozen=True)
+class For:
+    """for i in range(start, n + extra)"""
+
+    start: int
+    body: tuple[Stmt, ...]
+    extra: int = 0
+
+
+@dataclass(frozen=True)
+class If:
+    """if n >= at_least: then, else: orelse (empty: left out)"""
+
+    at_least: int
+    then: tuple[Stmt, ...]
+    orelse: tuple[Stmt, ...] = ()
+
+
+Stmt = (
+    Let | Wait | Arrive | TmaLoad | Mma | MmaWait | StoreTile | TmaStore | StoreWait | Call | TripCount | Comment | For | If
+)
