@@ -37,6 +37,7 @@ Opcodes (operands -> result; {attributes}):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -104,7 +105,9 @@ class Op:
     subtile: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+        # One nan object, so that equal ops compare equal (nan differs from itself, but not by identity).
+        exact = {key: math.nan if value != value else value for key, value in self.attributes.items()}
+        object.__setattr__(self, "attributes", MappingProxyType(exact))
 
     @property
     def result(self) -> Value:

@@ -7,7 +7,8 @@ whole cycles.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,12 @@ class Dep:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the machine allows one thread block; sizes in bytes, columns, registers, cycles."""
+    """What the machine allows one thread block; sizes in bytes, columns, registers, cycles.
+
+    reserved_registers: per thread of a consumer group, beyond its cap: already left out of
+    registers_per_thread and register_file, to be added when the group's registers are allocated. No
+    rule reads it.
+    """
 
     units: Mapping[str, int]
     smem_bytes: int = 0
@@ -75,6 +81,7 @@ class Limits:
     registers_per_thread: int = 240
     register_file: int = 65536
     producer_registers: int = 24
+    reserved_registers: int = 0
     signal_hop: int = 0
     value_hop: int = 0
     name: str = "custom"
@@ -100,6 +107,6 @@ class Problem:
     def op(self, id: str) -> Op:
         return self._index[id]
 
-    @property
+    @cached_property
     def _index(self) -> dict[str, Op]:
         return {op.id: op for op in self.ops}

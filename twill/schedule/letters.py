@@ -1,0 +1,49 @@
+"""One letter for each op, for drawings made of characters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from string import ascii_letters, ascii_uppercase
+
+from twill.schedule.problem import Op, Problem
+from twill.schedule.timeline import family, title
+
+OTHERS = "#"  # ops beyond the alphabet
+
+
+def letters(problem: Problem) -> dict[str, str]:
+    """A letter for each op, from its name where it is free.
+
+    With two sub-tiles the same op has the same letter: a capital in sub-tile 0, a small one in
+    sub-tile 1. When the letters run out, the remaining ops share `#`.
+    """
+    pairs = {op.subtile for op in problem.ops} - {None} == {0, 1}
+    found: dict[str, str] = {}
+    if not pairs:
+        for op in problem.ops:
+            found[op.id] = _pick(title(op), ascii_letters, set(found.values()))
+        return found
+    capital: dict[str, str] = {}
+    for op in problem.ops:
+        name = family(op) if op.subtile is not None else op.id
+        if name not in capital:
+            capital[name] = _pick(_word(op), ascii_uppercase, set(capital.values()))
+        found[op.id] = capital[name].lower() if op.subtile == 1 else capital[name]
+    return found
+
+
+def plain(text: str) -> str:
+    """`text` in ASCII, so that every character is one column wide and no terminal or source file chokes on it."""
+    return "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in text)
+
+
+def _word(op: Op) -> str:
+    return family(op) if not op.label else op.label
+
+
+def _pick(name: str, alphabet: str, taken: Collection[str]) -> str:
+    for each in name:
+        for letter in (each.upper(), each.lower()):
+            if letter in alphabet and letter not in taken:
+                return letter
+    return next((letter for letter in alphabet if letter not in taken), OTHERS)
