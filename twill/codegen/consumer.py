@@ -520,7 +520,7 @@ class Consumer(Role):
 
     def _token_waits(self, op: Op, iteration: Iteration) -> list[Stmt]:
         return [
-            Wait(Barrier(name, 0, iteration.shifted(token.shift)), conditions=conditions)
+            Wait(Barrier(name, token.depth, iteration.shifted(token.shift)), conditions=conditions)
             for name, token in self.tokens
             if self.pipelined and token.waiter == self.kernel.member_of(op)
             for conditions in self._in_range(iteration.shifted(token.shift), name)
@@ -531,7 +531,7 @@ class Consumer(Role):
         for name, token in self.tokens:
             if self.pipelined and token.signaller == self.kernel.member_of(op):
                 self.parameters.add(name)
-                out.append(Arrive(Barrier(name, 0, iteration)))
+                out.append(Arrive(Barrier(name, token.depth, iteration)))
         return out
 
     def _in_range(self, iteration: Iteration, name: str) -> list[tuple[Condition, ...]]:

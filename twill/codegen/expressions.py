@@ -50,7 +50,7 @@ class Printer:
             return "0"
         if at.base == "index" and at.offset == 0:
             return f"i % {depth}"
-        lift = -at.offset % depth if at.offset < 0 else at.offset
+        lift = at.offset % depth
         name = "i" if at.base == "index" else "n"
         return f"({name} + {lift}) % {depth}" if lift else f"{name} % {depth}"
 

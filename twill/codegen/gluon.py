@@ -138,8 +138,10 @@ def _kernel(plan: Plan) -> list[str]:
             inits.append(f"for slot in gl.static_range({buffer.slots}):")
             inits.append(f"    mbarrier.init({name}.index(slot), count={count})")
     for name, token in plan.tokens:
-        body.append(f"{name} = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)  # {token.signaller} -> {token.waiter}")
-        inits.append(f"mbarrier.init({name}.index(0), count=1)")
+        body.append(f"# {name}: after {token.signaller}, {token.waiter} may be issued")
+        body.append(f"{name} = gl.allocate_shared_memory(gl.int64, [{token.depth}, 1], barrier)")
+        inits.append(f"for slot in gl.static_range({token.depth}):")
+        inits.append(f"    mbarrier.init({name}.index(slot), count=1)")
     body += inits
     body.append("fence_async_shared()  # the barriers are set up before TMA or another role sees them")
     default, *workers = plan.roles

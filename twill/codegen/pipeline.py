@@ -39,12 +39,13 @@ class Token:
     """Order token between two groups that alternate on a unit.
 
     Before issuing `waiter` of iteration x, its group waits until `signaller` of iteration x + shift
-    was issued.
+    was issued. depth: of its ring of barriers.
     """
 
     signaller: str
     waiter: str
     shift: int
+    depth: int
 
 
 def streams(schedule: Schedule, order: dict[str, int]) -> tuple[Stream, ...]:
@@ -98,13 +99,19 @@ def _depth(start: dict[str, int], cut: int, ii: int) -> int:
 
 
 def tokens(schedule: Schedule, unit: str) -> tuple[Token, ...]:
-    """The order of `unit`'s ops among groups, one token for each hand-over in its cyclic order."""
+    """The order of `unit`'s ops among groups, one token for each hand-over in its cyclic order.
+
+    In the first and last iterations some signallers do not exist, and their waiters run unordered:
+    up to max |shift| iterations ahead. A waiter that a signal has lapped twice would see its parity
+    come round again and wait for ever, so the barriers form rings one deeper than that.
+    """
     ii = schedule.ii
     ids = [op.id for op in schedule.problem.ops if op.unit == unit]
     ring = sorted(ids, key=lambda id: schedule.start(id) % ii)
-    found = []
+    pairs = []
     for before, after in zip(ring, ring[1:] + ring[:1], strict=True):
         if schedule.placements[before].groups != schedule.placements[after].groups:
             distance = schedule.start(after) - schedule.start(before)
-            found.append(Token(before, after, distance // ii))
-    return tuple(found)
+            pairs.append((before, after, distance // ii))
+    depth = 1 + max((abs(shift) for _, _, shift in pairs), default=0)
+    return tuple(Token(*pair, depth) for pair in pairs)

@@ -1,0 +1,1 @@
+"""The kernels that ship with Twill: ordinary Triton, one file each."""

@@ -1,0 +1,1 @@
+"""Kernels that Twill wrote, by architecture."""

@@ -1,0 +1,1 @@
+"""Schedules of the shipped kernels, one file each, by architecture."""

@@ -1,0 +1,298 @@
+"""Stand-in for `triton.experimental.gluon.language`: creation, shapes, selection, the program.
+
+Elementwise mathematics is in `mathematics.py`, reductions in `reductions.py`, loads and stores through
+pointers in `pointers.py`, `warp_specialize` in `launch.py`. A name that is in none of them is reported as
+unsupported, with the line that uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from twill.emulate import dtypes, layouts, memory, values
+from twill.emulate.constants import unwrap
+from twill.emulate.dtypes import DType
+from twill.emulate.layouts import ANY
+from twill.emulate.memory import SharedMemory
+from twill.emulate.report import AssertionFailed
+from twill.emulate.scheduler import active
+from twill.emulate.values import Array, Tensor, as_tensor, common_layout, operands, refuse
+
+
+def builtin(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A Gluon function: compile-time wrappers come off its arguments."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*map(unwrap, args), **{name: unwrap(value) for name, value in kwargs.items()})
+
+    return call
+
+
+def _placed(data: Array, dtype: DType, layout: Any) -> Tensor:
+    """A new block, with its layout checked against its rank and the warps that run."""
+    check_layout(data.shape, layout)
+    return Tensor(data, dtype, layout)
+
+
+def check_layout(shape: tuple[int, ...], layout: Any) -> None:
+    """The layout has the block's rank and is made for as many warps as the role has."""
+    if layouts.is_open(layout):
+        return
+    if not isinstance(layout, layouts.DistributedLayout):
+        refuse(f"{layout!r} is not a register layout.")
+    if layout.rank is not None and layout.rank != len(shape):
+        refuse(f"layout {layout} has rank {layout.rank}, the tensor shape {list(shape)}.")
+    task = active().current()
+    if layout.warps is not None and layout.warps != task.warps:
+        refuse(f"{task.role} runs on {task.warps} warps, but uses {layout}, made for {layout.warps}.")
+
+
+# Creation
+
+
+@builtin
+def arange(start: int, end: int, layout: Any = None) -> Tensor:
+    if end <= start or (end - start) & (end - start - 1):
+        refuse(f"arange({start}, {end}): the length must be a power of two.")
+    return _placed(np.arange(start, end, dtype=np.int32), dtypes.int32, layout)
+
+
+@builtin
+def full(shape: Any, value: Any, dtype: DType, layout: Any = None) -> Tensor:
+    scalar = values.cast(as_tensor(value), dtype) if isinstance(value, Tensor) else None
+    filler = scalar.data if scalar is not None else np.asarray(value).astype(dtype.numpy)
+    shape = tuple(int(extent) for extent in shape)
+    return _placed(np.full(shape, filler, dtype.numpy), dtype, layout)
+
+
+@builtin
+def zeros(shape: Any, dtype: DType, layout: Any = None) -> Tensor:
+    return full(shape, 0, dtype, layout)
+
+
+@builtin
+def full_like(input: Tensor, value: Any, shape: Any = None, dtype: Any = None, layout: Any = None) -> Tensor:
+    return full(shape or input.shape, value, dtype or input.dtype, layout or input.layout)
+
+
+@builtin
+def zeros_like(input: Tensor, shape: Any = None, dtype: Any = None, layout: Any = None) -> Tensor:
+    return full_like(input, 0, shape, dtype, layout)
+
+
+@builtin
+def to_tensor(x: Any) -> Tensor:
+    return as_tensor(x)
+
+
+@builtin
+def allocate_shared_memory(element_ty: DType, shape: Any, layout: Any, value: Any = None) -> SharedMemory:
+    """A buffer that is poison until written; named after the variable it is bound to."""
+    scheduler = active()
+    if not isinstance(layout, layouts.SharedLayout):
+        refuse(f"allocate_shared_memory needs a shared layout, not {layout!r}.")
+    line = scheduler.here().line
+    name = scheduler.names.get(line, f"buffer@{line}")
+    buffer = memory.allocate(name, element_ty, [int(extent) for extent in shape], layout)
+    if value is not None:
+        buffer.store(value)
+    return buffer
+
+
+# Shapes and layouts
+
+
+@builtin
+def convert_layout(value: Tensor, layout: Any, assert_trivial: bool = False) -> Tensor:
+    value = as_tensor(value)
+    check_layout(value.shape, layout)
+    return Tensor(value.data, value.dtype, layout, value.memory)
+
+
+@builtin
+def set_auto_layout(value: Tensor, layout: Any) -> Tensor:
+    return convert_layout(value, layout)
+
+
+@builtin
+def expand_dims(input: Tensor, axis: Any) -> Tensor:
+    for one in sorted(axis) if isinstance(axis, (list, tuple)) else [axis]:
+        input = values.expand_dims(input, one)
+    return input
+
+
+@builtin
+def broadcast(input: Any, other: Any) -> tuple[Tensor, Tensor]:
+    a, b = as_tensor(input), as_tensor(other)
+    layout = common_layout(a, b)
+    x, y = np.broadcast_arrays(a.data, b.data)
+    return Tensor(x, a.dtype, layout, a.memory), Tensor(y, b.dtype, layout, b.memory)
+
+
+@builtin
+def broadcast_to(input: Tensor, *shape: Any) -> Tensor:
+    extents = _extents(shape)
+    if input.shape and len(input.shape) != len(extents):
+        refuse(f"{input!r} does not broadcast to {list(extents)}.")
+    return Tensor(np.broadcast_to(input.data, extents), input.dtype, input.layout, input.memory)
+
+
+@builtin
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    return Tensor(np.transpose(input.data, _extents(dims)), input.dtype, ANY, input.memory)
+
+
+@builtin
+def trans(input: Tensor, *dims: Any) -> Tensor:
+    order = _extents(dims) if dims else tuple(reversed(range(len(input.shape))))
+    return Tensor(np.transpose(input.data, order), input.dtype, ANY, input.memory)
+
+
+@builtin
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    return Tensor(input.data.reshape(_extents(shape)), input.dtype, ANY, input.memory)
+
+
+@builtin
+def ravel(x: Tensor) -> Tensor:
+    return reshape(x, [x.numel])
+
+
+@builtin
+def join(a: Tensor, b: Tensor) -> Tensor:
+    x, y = operands(a, b)
+    return Tensor(np.stack(np.broadcast_arrays(x.data, y.data), axis=-1), x.dtype, ANY)
+
+
+@builtin
+def split(a: Tensor) -> tuple[Tensor, Tensor]:
+    if not a.shape or a.shape[-1] != 2:
+        refuse(f"split of {a!r}: the last extent must be 2.")
+    return Tensor(a.data[..., 0], a.dtype, ANY), Tensor(a.data[..., 1], a.dtype, ANY)
+
+
+@builtin
+def gather(src: Tensor, index: Tensor, axis: int) -> Tensor:
+    return Tensor(np.take_along_axis(src.data, index.data.astype(np.int64), axis), src.dtype, index.layout)
+
+
+def _extents(shape: Any) -> tuple[int, ...]:
+    shape = unwrap(shape)
+    if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
+        shape = shape[0]
+    return tuple(int(extent) for extent in shape)
+
+
+# Selection and conversion
+
+
+@builtin
+def where(condition: Any, x: Any, y: Any) -> Tensor:
+    mask = values.cast(as_tensor(condition), dtypes.int1)
+    a, b = operands(x, y)
+    values.check_ranks(mask, a, b)
+    layout = common_layout(mask, a, b)
+    return Tensor(np.where(mask.data, a.data, b.data).astype(a.dtype.numpy, copy=False), a.dtype, layout)
+
+
+@builtin
+def cast(input: Any, dtype: DType, fp_downcast_rounding: Any = None, bitcast: bool = False) -> Tensor:
+    return as_tensor(input).to(dtype, fp_downcast_rounding, bitcast)
+
+
+# The program
+
+
+@builtin
+def program_id(axis: int) -> Tensor:
+    return as_tensor(active().program[axis])
+
+
+@builtin
+def num_programs(axis: int) -> Tensor:
+    return as_tensor(active().grid[axis])
+
+
+def num_warps() -> int:
+    return active().current().warps
+
+
+def num_ctas() -> int:
+    return 1
+
+
+def thread_barrier() -> None:
+    """Threads of one role are in step here anyway."""
+    active().pause()
+
+
+@builtin
+def static_assert(condition: Any, message: str = "") -> None:
+    _claim("static_assert", condition, message)
+
+
+@builtin
+def device_assert(condition: Any, message: str = "", mask: Any = None) -> None:
+    _claim("device_assert", as_tensor(condition) if mask is None else where(mask, condition, True), message)
+
+
+def _claim(what: str, condition: Any, message: str) -> None:
+    if not np.all(condition.data if isinstance(condition, Tensor) else condition):
+        place = active().place(what)
+        text = f": {message}" if message else ""
+        raise AssertionFailed(f"{place} does not hold{text}.", location=place.where, places=(place,))
+
+
+def static_print(*args: Any, **kwargs: Any) -> None:
+    """Nothing: a compile-time print says nothing about the kernel."""
+
+
+device_print = static_print
+
+
+def _same(x: Any, *args: Any, **kwargs: Any) -> Any:
+    return x
+
+
+multiple_of = max_contiguous = max_constancy = _same
+
+
+def assume(condition: Any) -> None:
+    _claim("assume", unwrap(condition), "")
+
+
+def static_range(start: Any, stop: Any = None, step: Any = 1) -> range:
+    """A loop unrolled at compile time: its index is a compile-time value."""
+    start, stop, step = unwrap(start), unwrap(stop), unwrap(step)
+    for bound in (start, stop, step):
+        if isinstance(bound, Tensor):
+            refuse("the bounds of static_range must be compile-time values.")
+    return range(start) if stop is None else range(start, stop, step)
+
+
+@builtin
+def cdiv(x: Any, div: Any) -> Any:
+    if isinstance(x, Tensor) or isinstance(div, Tensor):
+        return (x + (div - 1)) // div
+    return -(-x // div)
+
+
+METHODS = {
+    "broadcast_to", "trans", "permute", "reshape", "expand_dims", "cast", "split", "join", "ravel", "cdiv", "gather",
+    "store", "max", "min", "sum", "reduce", "xor_sum", "reduce_or", "abs", "exp", "exp2", "log", "log2", "sqrt",
+    "rsqrt", "sin", "cos", "floor", "ceil",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    from twill.emulate import mathematics, pointers, reductions
+
+    for module in (mathematics, pointers, reductions):
+        if name in module.__all__:
+            return getattr(module, name)
+    raise AttributeError(name)

@@ -1,0 +1,254 @@
+"""Running kernels: `kernel[grid](...)`, arguments, thread blocks, roles."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import itertools
+import math
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from twill.emulate import dtypes
+from twill.emulate.accesses import join
+from twill.emulate.adversary import Adversary
+from twill.emulate.constants import constexpr, unwrap
+from twill.emulate.memory import GlobalMemory, SharedMemory, storage_array
+from twill.emulate.report import AssertionFailed, LayoutMismatch, Statistics
+from twill.emulate.scheduler import Scheduler, activate, active, deactivate, running
+from twill.emulate.tma import DeviceDescriptor, TensorDescriptor
+from twill.emulate.tokens import Accumulator
+from twill.emulate.values import Tensor, as_tensor, refuse
+from twill.errors import InputError, Location, TwillError, Unsupported
+
+OPTIONS = {"num_warps", "num_stages", "num_ctas", "maxnreg", "enable_fp_fusion", "launch_pdl"}
+
+
+class Emulator:
+    """State of one loaded module: where its randomness stands and what its launches have cost.
+
+    seed: set it before a launch to draw another interleaving. max_steps: bound per thread block.
+    programs: run only these program ids (None: the whole grid).
+    """
+
+    def __init__(self, filename: str, names: dict[int, str], seed: int = 0, max_steps: int = 1_000_000) -> None:
+        self.filename = filename
+        self.names = names
+        self.max_steps = max_steps
+        self.programs: Sequence[tuple[int, int, int]] | None = None
+        self.statistics = Statistics()
+        self.seed = seed
+
+    @property
+    def seed(self) -> int:
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self._seed = seed
+        self.adversary = Adversary(seed)
+
+    def launch(self, kernel: JitFunction, grid: tuple[int, ...], bound: dict[str, Any], warps: int) -> None:
+        """Run every thread block, in a random order, each to its end."""
+        extents = (*grid, 1, 1)[:3]
+        programs = list(itertools.product(*(range(extent) for extent in extents)))
+        if self.programs is not None:
+            programs = [program for program in programs if program in self.programs]
+        self.adversary.random.shuffle(programs)
+        with _one_thread():
+            self._run(kernel, programs, extents, bound, warps)
+
+    def _run(
+        self, kernel: JitFunction, programs: list[Any], extents: tuple[int, ...], bound: dict[str, Any], warps: int
+    ) -> None:
+        for program in programs:
+            scheduler = Scheduler(self.filename, program, extents, self.names, self.max_steps)
+            scheduler.spawn(kernel.__name__, warps, functools.partial(kernel.fn, **bound), {})
+            self.statistics.programs += 1
+            activate(scheduler)
+            try:
+                scheduler.run(self.adversary, self.statistics)
+            except TwillError:
+                raise
+            except Exception as error:
+                raise self._translate(error) from error
+            finally:
+                deactivate()
+
+    def _translate(self, error: Exception) -> TwillError:
+        """A Python error raised by kernel code, as a report at the kernel's own line."""
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self.filename]
+        location = Location(self.filename, (lines[-1] if lines else 0) or 0)
+        text = f"{type(error).__name__}: {error}".rstrip(".") + "."
+        if isinstance(error, AssertionError):
+            return AssertionFailed(f"an assertion does not hold: {text}", location=location)
+        if isinstance(error, ValueError):
+            return LayoutMismatch(text, location=location)
+        return Unsupported(f"the emulator cannot run this line: {text}", location=location)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch computes small products faster alone than with threads that wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class JitFunction:
+    """Stand-in for a `@gluon.jit` function: called by a kernel it is a call, indexed by a grid a launch."""
+
+    def __init__(self, fn: Callable[..., Any], emulator: Emulator) -> None:
+        self.fn = fn
+        self.emulator = emulator
+        self.signature = inspect.signature(fn)
+        self.arg_names = list(self.signature.parameters)
+        functools.update_wrapper(self, fn)
+        self.__name__: str = fn.__name__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not running():
+            raise InputError(
+                f"the jitted function {self.__name__} is called outside a kernel.",
+                hint=f"Launch it: {self.__name__}[grid](...).",
+            )
+        return self.fn(*unwrap(args), **{name: unwrap(value) for name, value in kwargs.items()})
+
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        def launch(*args: Any, **kwargs: Any) -> None:
+            options = {name: unwrap(kwargs.pop(name)) for name in list(kwargs) if name in OPTIONS}
+            bound = self.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            values = {name: self._argument(name, value) for name, value in bound.arguments.items()}
+            extents = grid(dict(bound.arguments)) if callable(grid) else grid
+            extents = tuple(int(extent) for extent in (extents if isinstance(extents, (tuple, list)) else (extents,)))
+            if options.get("num_ctas", 1) != 1:
+                raise Unsupported("the emulator runs clusters of one thread block only.")
+            self.emulator.launch(self, extents, values, options.get("num_warps", 4))
+
+        return launch
+
+    def _argument(self, name: str, value: Any) -> Any:
+        annotation = self.signature.parameters[name].annotation
+        if annotation is constexpr or (isinstance(annotation, str) and annotation.endswith("constexpr")):
+            return unwrap(value)
+        return argument(name, unwrap(value))
+
+
+def argument(name: str, value: Any) -> Any:
+    """What a kernel sees of a launch argument: pointers, scalars, descriptors, tuples of them."""
+    if isinstance(value, (bool, int, float, np.number)):
+        return as_tensor(value.item() if isinstance(value, np.number) else value)
+    if isinstance(value, TensorDescriptor):
+        base = pointer(name, value.base)
+        return DeviceDescriptor(base, value.shape, value.strides, value.block_shape, value.layout, value.padding)
+    if isinstance(value, (tuple, list)):
+        return tuple(argument(f"{name}[{i}]", item) for i, item in enumerate(value))
+    if hasattr(value, "data_ptr"):
+        return pointer(name, value)
+    return value
+
+
+def pointer(name: str, tensor: Any) -> Tensor:
+    """A pointer to the first element of a torch tensor; its bounds are those of the storage."""
+    if tensor.device.type != "cpu":
+        raise InputError(f"argument {name} lies on {tensor.device}; the emulator takes CPU tensors.")
+    dtype = dtypes.TORCH_NAMES.get(str(tensor.dtype).removeprefix("torch."))
+    if dtype is None:
+        raise Unsupported(f"argument {name} has dtype {tensor.dtype}, which the emulator does not know.")
+    memory = GlobalMemory(name, storage_array(tensor, dtype))
+    return Tensor(np.int64(tensor.storage_offset()), dtypes.PointerType(dtype), None, memory)
+
+
+def warp_specialize(functions_and_args: Any, worker_num_warps: Any, worker_num_regs: Any = None) -> Any:
+    """Run the first function in this role and the others as roles of their own; returns its result."""
+    scheduler = active()
+    parent = scheduler.current()
+    warps = [int(count) for count in unwrap(list(worker_num_warps))]
+    registers = None if worker_num_regs is None else [int(count) for count in unwrap(list(worker_num_regs))]
+    (default, default_args), *workers = functions_and_args
+    _check_workers(parent.warps, len(workers), warps, registers)
+    names = [function.__name__ for function, _ in functions_and_args]
+    roles = [name if names.count(name) == 1 else f"{name}#{index}" for index, name in enumerate(names)]
+    scheduler.pause()
+    tasks = []
+    for (function, args), role, count in zip(workers, roles[1:], warps, strict=True):
+        tasks.append(scheduler.spawn(role, count, functools.partial(function, *args), dict(parent.clock)))
+    parent.release()
+    kernel, parent.role = parent.role, roles[0]
+    result = default(*default_args)
+    scheduler.end_role(parent)
+    scheduler.block(lambda: all(task.ended for task in tasks), lambda: "")  # to a deadlock report it has ended
+    parent.role = kernel
+    for task in tasks:
+        join(parent.clock, task.clock)
+    return result
+
+
+def _check_workers(default_warps: int, workers: int, warps: list[int], registers: list[int] | None) -> None:
+    """Counts agree, and what the roles ask for exists on one SM."""
+    if workers != len(warps) or (registers is not None and workers != len(registers)):
+        counts = f"{len(warps)} warp counts" + ("" if registers is None else f" and {len(registers)} register counts")
+        refuse(f"warp_specialize has {workers} workers, but {counts}.")
+    if any(count not in (1, 2, 4, 8, 16) for count in warps) or default_warps + sum(warps) > 64:
+        refuse(f"warp_specialize asks for {warps} warps beside {default_warps}.")
+    if registers is None:
+        return
+    if any(count % 8 or not 24 <= count <= 256 for count in registers):
+        refuse(f"registers per thread {registers} must be multiples of 8 from 24 to 256.")
+    total = sum(4 * math.ceil(count / 4) * 32 * each for count, each in zip(warps, registers, strict=True))
+    if total > 65536:
+        refuse(f"the workers alone ask for {total} registers of 65536.")
+
+
+def kernel_range(*bounds: Any) -> Any:
+    """`range` as Gluon compiles it: inside a kernel the index is an integer of the machine."""
+    if not running() or active().task is None:
+        return range(*unwrap(bounds))
+    return _turns(*(as_tensor(bound) for bound in unwrap(bounds)))
+
+
+def _turns(*bounds: Tensor) -> Iterator[Tensor]:
+    dtype = bounds[0].dtype
+    for bound in bounds:
+        if bound.shape or bound.dtype.is_floating():
+            refuse(f"a loop bound of type {bound!r}.")
+        dtype = dtypes.promote_integers(dtype, bound.dtype)
+    scheduler = active()
+    turns = scheduler.current().turns
+    turns.append(0)
+    depth = len(turns)
+    try:
+        for turn, index in enumerate(range(*(int(bound.data) for bound in bounds))):
+            turns[depth - 1] = turn
+            scheduler.tick()
+            yield Tensor(dtype.numpy.type(index), dtype)
+    finally:
+        del turns[depth - 1 :]
+
+
+def carry(value: Any) -> Any:
+    """A number carried around a loop is a scalar of the machine from then on."""
+    value = unwrap(value)
+    if isinstance(value, (bool, int, float)):
+        return as_tensor(value)
+    if isinstance(value, tuple):
+        return tuple(carry(item) for item in value)
+    return value
+
+
+def value_of(value: Any) -> Any:
+    """`.value` of a compile-time constant."""
+    plain = unwrap(value)
+    return (
+        plain.value if hasattr(plain, "value") and not isinstance(plain, (Tensor, Accumulator, SharedMemory)) else plain
+    )

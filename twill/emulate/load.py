@@ -1,0 +1,38 @@
+"""Loading a Gluon source file into the emulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+from twill.emulate import modules, source
+from twill.emulate.launch import Emulator
+from twill.errors import InputError
+
+
+class EmulatedModule(ModuleType):
+    """A module whose kernels run on the CPU. `emulator` holds the seed, the step bound and statistics."""
+
+    emulator: Emulator
+
+
+def load(path: str | Path, *, text: str | None = None, seed: int = 0, max_steps: int = 1_000_000) -> EmulatedModule:
+    """Execute the Gluon module at `path` with stand-ins for triton; its launchers then run emulated.
+
+    text: source to run in place of the file's, under the same name (for mutated sources). max_steps:
+    bound of scheduling steps per thread block. Raises InputError when the file cannot be read or parsed,
+    Unsupported for an import the emulator has no stand-in for.
+    """
+    path = Path(path)
+    if text is None:
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read the module: {error}.", location=str(path)) from error
+    compiled = source.read(text, str(path))
+    module = EmulatedModule(path.stem)
+    module.__file__ = str(path)
+    module.emulator = Emulator(str(path), compiled.names, seed, max_steps)
+    module.__dict__["__builtins__"] = modules.namespace(module.emulator)
+    exec(compiled.code, module.__dict__)
+    return module

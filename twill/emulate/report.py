@@ -1,0 +1,171 @@
+"""What the emulator says when a kernel breaks a rule of the machine.
+
+Every report is a `CheckFailed` (exit code 1) of one `kind`, with the roles, lines, buffer and barrier
+it speaks of as fields, so that a test or a `--json` reader need not parse the sentence.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+from twill.errors import CheckFailed, Location
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who does what where: one operation of one role, as reports print it."""
+
+    action: str
+    role: str
+    where: Location
+    iteration: str = ""
+
+    def __str__(self) -> str:
+        at = f", {self.iteration}" if self.iteration else ""
+        return f"{self.action} of {self.role} ({os.path.basename(self.where.file)}:{self.where.line}{at})"
+
+
+@dataclass(frozen=True)
+class Waiter:
+    """One role of a deadlock: where it stands and what it waits for (empty when it has ended)."""
+
+    role: str
+    line: int
+    waits_for: str
+
+
+class EmulationError(CheckFailed):
+    """A hazard found while running emitted source. `kind` is one word; the rest says who and where.
+
+    places: the operations involved, the earlier one first. buffer, barrier: names with their slot,
+    from the variable the allocation was bound to.
+    """
+
+    kind: ClassVar[str] = "emulation"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        location: Location | None = None,
+        places: tuple[Place, ...] = (),
+        buffer: str = "",
+        barrier: str = "",
+    ) -> None:
+        self.places = places
+        self.buffer = buffer
+        self.barrier = barrier
+        super().__init__(message, hint=hint, location=location)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(place.role for place in self.places))
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        return tuple(place.where.line for place in self.places)
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as plain data, for `--json`."""
+        return {
+            "kind": self.kind,
+            "message": str(self),
+            "roles": list(self.roles),
+            "lines": list(self.lines),
+            "buffer": self.buffer,
+            "barrier": self.barrier,
+        }
+
+
+class Race(EmulationError):
+    """Two accesses of one buffer, at least one a write, that no barrier or wait orders."""
+
+    kind = "race"
+
+
+class Poison(EmulationError):
+    """A read of shared memory that nothing has written."""
+
+    kind = "poison"
+
+
+class MissingFence(EmulationError):
+    """Shared memory written by threads is handed to TMA or wgmma without `fence_async_shared`."""
+
+    kind = "fence"
+
+
+class TokenMisuse(EmulationError):
+    """An asynchronous accumulator is used before, or around, the wait that makes it a value."""
+
+    kind = "token"
+
+
+class BarrierMisuse(EmulationError):
+    """An mbarrier that is not initialised, initialised twice, or arrived at too often."""
+
+    kind = "barrier"
+
+
+class ByteMismatch(EmulationError):
+    """The bytes a barrier expects and the bytes the loads bring are not the same number."""
+
+    kind = "bytes"
+
+
+class Unwaited(EmulationError):
+    """An asynchronous operation is still in flight when its role or the thread block ends."""
+
+    kind = "unwaited"
+
+
+class OutOfBounds(EmulationError):
+    """An index, a slice, a pointer or a descriptor leaves what it points into."""
+
+    kind = "bounds"
+
+
+class LayoutMismatch(EmulationError):
+    """Shapes, dtypes or layouts that the compiler would refuse to combine."""
+
+    kind = "layout"
+
+
+class AssertionFailed(EmulationError):
+    """A `static_assert`, `device_assert` or `assert` of the kernel does not hold."""
+
+    kind = "assert"
+
+
+class NeverEnds(EmulationError):
+    """The step bound was reached: a loop or a spin that does not come to an end."""
+
+    kind = "endless"
+
+
+class Deadlock(EmulationError):
+    """No role can move and nothing is in flight that could release one."""
+
+    kind = "deadlock"
+
+    def __init__(self, message: str, *, waiters: tuple[Waiter, ...], **fields: object) -> None:
+        self.waiters = waiters
+        super().__init__(message, **fields)  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, object]:
+        waiters = [{"role": w.role, "line": w.line, "waits_for": w.waits_for} for w in self.waiters]
+        return {**super().as_dict(), "waiters": waiters}
+
+
+@dataclass
+class Statistics:
+    """What the launches cost so far: scheduling steps, asynchronous operations, thread blocks."""
+
+    steps: int = 0
+    programs: int = 0
+    loads: int = 0
+    mmas: int = 0
+    stores: int = 0

@@ -1,0 +1,260 @@
+"""Emitted kernels against float64: many interleavings, several trip counts, every output element.
+
+An output is filled with NaN before the launch, so that an element the kernel forgets, or writes where it
+should not, is seen like a wrong one.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from twill.emulate import cases
+from twill.emulate.cases import Case, Truth
+from twill.emulate.load import EmulatedModule, load
+from twill.emulate.memory import torch_array
+from twill.emulate.report import EmulationError
+from twill.errors import InputError, Location, TwillError
+
+
+class WrongResult(EmulationError):
+    """An output differs from float64 by more than rounding explains: by `error`, with `allowed` allowed."""
+
+    kind: ClassVar[str] = "result"
+    error = float("inf")
+    allowed = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One launch under one seed. max_error and tolerance are of the output nearest its tolerance; trip_count
+    is that of the longest program (None when not known); failure is what went wrong, if anything."""
+
+    case: str
+    seed: int
+    trip_count: int | None
+    max_error: float
+    tolerance: float
+    programs: int
+    steps: int
+    seconds: float
+    failure: EmulationError | None = None
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """All runs of one module, in order."""
+
+    path: str
+    runs: tuple[Run, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.runs) and not self.failures
+
+    @property
+    def failures(self) -> tuple[EmulationError, ...]:
+        return tuple(run.failure for run in self.runs if run.failure is not None)
+
+    @property
+    def trip_counts(self) -> tuple[int, ...]:
+        return tuple(sorted({run.trip_count for run in self.runs if run.trip_count is not None}))
+
+    def summary(self) -> str:
+        """One sentence: the first failure, or how much was run and how near the tolerance it came."""
+        if self.failures:
+            run = next(run for run in self.runs if run.failure is not None)
+            more = f" ({len(self.failures)} of {len(self.runs)} runs fail)" if len(self.failures) > 1 else ""
+            return f"{run.case}, seed {run.seed}: {run.failure}{more}"
+        if not self.runs:
+            return "nothing was run"
+        seeds = len({run.seed for run in self.runs})
+        worst = max(self.runs, key=lambda run: run.max_error / run.tolerance if run.tolerance else 0.0)
+        trips = f", trip counts {', '.join(map(str, self.trip_counts))}" if self.trip_counts else ""
+        return (
+            f"{len(self.runs)} runs under {seeds} interleavings{trips}: no race, no deadlock; "
+            f"largest error {worst.max_error:.2e} of {worst.tolerance:.2e} allowed"
+        )
+
+    def data(self) -> dict[str, object]:
+        """The report as plain data, for `--json`."""
+        return {
+            "passed": self.passed,
+            "trip_counts": list(self.trip_counts),
+            "runs": [
+                {
+                    "case": run.case,
+                    "seed": run.seed,
+                    "trip_count": run.trip_count,
+                    "max_error": run.max_error if np.isfinite(run.max_error) else None,
+                    "tolerance": run.tolerance,
+                    "programs": run.programs,
+                    "steps": run.steps,
+                    "seconds": round(run.seconds, 3),
+                    "failure": run.failure.as_dict() if run.failure else None,
+                }
+                for run in self.runs
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def verify_file(
+    path: str | Path,
+    *,
+    schedule: str | Path | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    trip_counts: Iterable[int] = range(6),
+    programs: int = 3,
+    progress: Callable[[str], None] | None = None,
+) -> VerifyReport:
+    """Verify a module that `twill compile` wrote, with inputs and truth from its schedule file.
+
+    schedule: that file, when it is neither beside the module nor shipped with the package. trip_counts:
+    those wanted; the example's own is added when it is small. programs: thread blocks run per launch.
+    Raises InputError when there is no schedule file or it has no launch, Unsupported for a construct the
+    emulator does not know; everything else is in the report.
+    """
+    found, entry, notes = cases.from_schedule(Path(path), schedule, trip_counts, programs)
+    return _verify(Path(path), found, entry, seeds, progress, notes)
+
+
+def verify(
+    path: str | Path,
+    *,
+    inputs: Sequence[Mapping[str, Any]],
+    truth: Callable[..., Mapping[str, Any]] | Sequence[Mapping[str, Any]],
+    entry: str,
+    seeds: Sequence[int] = (0, 1, 2),
+    reduction_length: int = 4096,
+    text: str | None = None,
+    max_steps: int = 1_000_000,
+) -> VerifyReport:
+    """Run launcher `entry` of any Gluon module on each dict of launch arguments.
+
+    truth: one dict of expected outputs (float64 arrays by argument name) per input, or a function of the
+    launch arguments that returns it. reduction_length: terms summed into one output, for the tolerance.
+    """
+    made = []
+    for number, arguments in enumerate(inputs):
+        expected = truth(**arguments) if callable(truth) else truth[number]
+        outputs = {name: Truth.of(array, reduction_length) for name, array in expected.items()}
+        made.append(Case(f"input {number}", dict(arguments), outputs))
+    return _verify(Path(path), made, entry, seeds, None, (), text, max_steps)
+
+
+def _verify(
+    path: Path,
+    found: Sequence[Case],
+    entry: str,
+    seeds: Sequence[int],
+    progress: Callable[[str], None] | None,
+    notes: tuple[str, ...],
+    text: str | None = None,
+    max_steps: int = 1_000_000,
+) -> VerifyReport:
+    module = load(path, text=text, max_steps=max_steps)
+    launcher = module.__dict__.get(entry)
+    if not callable(launcher):
+        raise InputError(f"the module has no launcher {entry}.", location=str(path))
+    runs = []
+    for case in found:
+        for seed in seeds:
+            if progress is not None:
+                progress(f"emulating {case.name}, seed {seed}")
+            runs.append(_run(module, launcher, case, seed))
+    return VerifyReport(str(path), tuple(runs), notes)
+
+
+def _run(module: EmulatedModule, launcher: Callable[..., Any], case: Case, seed: int) -> Run:
+    """One launch on fresh copies of the arguments."""
+    emulator = module.emulator
+    emulator.seed = seed
+    emulator.programs = case.programs
+    arguments = _fresh(case.arguments)
+    for name, expected in case.outputs.items():
+        if expected.fill:
+            torch_array(arguments[name])[...] = np.nan
+    steps, blocks = emulator.statistics.steps, emulator.statistics.programs
+    began = time.perf_counter()
+    failure: EmulationError | None = None
+    error, allowed = float("inf"), 0.0
+    try:
+        launcher(**arguments)
+        error, allowed = _compare(case, arguments, str(module.__file__))
+    except WrongResult as wrong:
+        failure, error, allowed = wrong, wrong.error, wrong.allowed
+    except EmulationError as hazard:
+        failure = hazard
+    except TwillError:
+        raise
+    except Exception as problem:
+        raise InputError(
+            f"the launcher raises {type(problem).__name__}: {problem}.", location=str(module.__file__)
+        ) from problem
+    return Run(
+        case.name,
+        seed,
+        case.trip_count,
+        error,
+        allowed,
+        emulator.statistics.programs - blocks,
+        emulator.statistics.steps - steps,
+        time.perf_counter() - began,
+        failure,
+    )
+
+
+def _compare(case: Case, arguments: Mapping[str, Any], file: str) -> tuple[float, float]:
+    """(error, tolerance) of the output that comes nearest its tolerance. Raises WrongResult."""
+    nearest = (0.0, 0.0)
+    for name, expected in case.outputs.items():
+        result = torch_array(arguments[name]).astype(np.float64)
+        difference = np.abs(result - expected.values)
+        same = (result == expected.values) | (np.isnan(result) & np.isnan(expected.values))
+        difference = np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
+        error, allowed = float(difference.max(initial=0.0)), expected.tolerance
+        if error > allowed:
+            at = np.unravel_index(int(difference.argmax()), difference.shape)
+            count = int((difference > allowed).sum())
+            wrong = WrongResult(
+                f"{case.name}: {name}{[int(i) for i in at]} is {result[at]:.6g}, float64 says "
+                f"{expected.values[at]:.6g}; {count} of {difference.size} elements differ by more than {allowed:.2e}.",
+                hint="NaN stands for an element that was not written, or came from poison.",
+                location=Location(file),
+                buffer=name,
+            )
+            wrong.error, wrong.allowed = error, allowed
+            raise wrong
+        if nearest[1] == 0.0 or error / allowed > nearest[0] / nearest[1]:
+            nearest = (error, allowed)
+    return nearest
+
+
+def _fresh(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with their own storage; tensors that share one go on sharing."""
+    storages: dict[int, Any] = {}
+
+    def copied(tensor: Any) -> Any:
+        import torch
+
+        old = tensor.untyped_storage()
+        new = storages.setdefault(old.data_ptr(), old.clone())
+        return torch.empty(0, dtype=tensor.dtype).set_(new, tensor.storage_offset(), tensor.size(), tensor.stride())
+
+    result = {}
+    for name, value in arguments.items():
+        if hasattr(value, "untyped_storage"):
+            value = copied(value)
+        elif hasattr(value, "base") and hasattr(value, "block_shape"):  # a host tensor descriptor
+            value = copy.copy(value)
+            value.base = copied(value.base)
+        result[name] = value
+    return result

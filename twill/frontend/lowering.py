@@ -1,0 +1,267 @@
+"""TTIR text to the Graph: the kernel's one loop, what runs before it, and what runs after it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from twill.errors import Location, Unsupported
+from twill.frontend import names
+from twill.frontend.descriptors import check_descriptors
+from twill.frontend.drafts import Draft, Refused, draft
+from twill.frontend.launch import Launch
+from twill.frontend.opcodes import IGNORED, REFUSALS
+from twill.frontend.places import Places
+from twill.frontend.ttir_parser import parse_module
+from twill.frontend.ttir_tokens import SyntaxProblem
+from twill.frontend.ttir_tree import Function, Module, Statement
+from twill.frontend.ttir_types import UnknownType, parse_type
+from twill.ir.graph import Carried, Graph, Loop, Op, Type, Value
+
+_TERMINATORS = frozenset({"scf.yield", "tt.return"})
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One drafted op with where it comes from and the variable it belongs to."""
+
+    draft: Draft
+    location: Location | None
+    variable: str
+
+
+def lower_ttir(text: str, launch: Launch, file: str) -> Graph:
+    """The Graph of the module's kernel, not yet simplified; arguments are named as in `launch`.
+
+    text: TTIR with locations; file: absolute path of the user's file, shown in locations as
+    `launch.source`. Raises Unsupported naming file:line:column and the construct.
+    """
+    try:
+        module = parse_module(text)
+    except SyntaxProblem as problem:
+        raise Unsupported(
+            f"Triton's intermediate code could not be read ({problem}).",
+            hint="This is a gap in Twill's reader, not in the kernel; please report it with `--emit ttir`.",
+            location=launch.source,
+        ) from None
+    function = next(function for function in module.functions if function.public)
+    column = module.resolve(function.location).column
+    return _Lowering(module, function, launch, Places(file, launch.source, min(column, 1))).graph()
+
+
+class _Lowering:
+    """The state of one lowering: where locations resolve, and the drafts of each part."""
+
+    def __init__(self, module: Module, function: Function, launch: Launch, places: Places) -> None:
+        self.module = module
+        self.function = function
+        self.launch = launch
+        self.places = places
+        self.here = places.location(module.resolve(function.location))
+
+    def graph(self) -> Graph:
+        statements = self.function.body.statements
+        at = self.find_loop(statements)
+        loop = statements[at]
+        before = self.steps(statements[:at], inside=False)
+        body = self.steps(loop.regions[0].statements, inside=True)
+        after = self.steps(statements[at + 1 :], inside=False)
+        chosen = self.names(loop, before, body, after)
+
+        def value(key: str, kind: Type) -> Value:
+            return Value(chosen[key], kind)
+
+        def ops(steps: Sequence[_Step]) -> tuple[Op, ...]:
+            return tuple(
+                Op(
+                    step.draft.opcode,
+                    tuple(chosen[key] for key in step.draft.operands),
+                    tuple(value(key, kind) for key, kind in step.draft.results),
+                    step.draft.attributes,
+                    step.location,
+                )
+                for step in steps
+            )
+
+        last = loop.regions[0].statements[-1:]
+        yielded = last[0].operands if last and last[0].name == "scf.yield" else []
+        carried = tuple(
+            Carried(value(argument, kind), chosen[initial], chosen[after_body], value(result, kind))
+            for (argument, initial), after_body, result, kind in zip(
+                loop.carried, yielded, loop.results, self.types(loop, loop.outputs), strict=True
+            )
+        )
+        (index_type,) = self.types(loop, loop.inputs)
+        lower, upper, step = (chosen[key] for key in loop.operands)
+        index = value(loop.words[-1], index_type)
+        arguments = tuple(self.arguments())
+        graph = Graph(
+            self.function.name,
+            arguments,
+            ops(before),
+            Loop(index, lower, upper, step, carried, ops(body), self.location(loop)),
+            ops(after),
+        )
+        check_descriptors(graph)
+        return graph
+
+    # structure ----------------------------------------------------------------------------------
+
+    def find_loop(self, statements: Sequence[Statement]) -> int:
+        """The position of the only loop. Raises Unsupported for none, a second one, or branches."""
+        for statement in statements:
+            if statement.name.startswith("cf."):
+                self.refuse(statement, REFUSALS["cf.cond_br"].construct, REFUSALS["cf.cond_br"].advice)
+        loops = [i for i, statement in enumerate(statements) if statement.name == "scf.for"]
+        if not loops:
+            for statement in statements:  # a `while` or an `if` around the loop is the better answer
+                if statement.regions and statement.name in REFUSALS:
+                    self.draft(statement, inside=False)
+            raise Unsupported(
+                f"kernel `{self.function.name}` has no loop: Twill schedules one loop over tiles, and here there is "
+                "none (a loop of constant trip count one disappears, and tl.static_range is unrolled).",
+                hint="Compile it with Triton as it is, or loop over tiles with `for ... in range(lower, upper, step)`.",
+                location=self.here,
+            )
+        if len(loops) > 1:
+            self.refuse(
+                statements[loops[1]],
+                "a second loop",
+                "Merge the two loops, or put the second in a kernel of its own.",
+            )
+        loop = statements[loops[0]]
+        if "unsigned" in loop.words:
+            self.refuse(loop, "a loop over unsigned integers", "Use signed integers for the bounds.")
+        return loops[0]
+
+    def steps(self, statements: Sequence[Statement], *, inside: bool) -> list[_Step]:
+        """The drafted ops of a stretch of statements, in program order."""
+        found = []
+        for statement in statements:
+            if statement.name in _TERMINATORS or statement.name in IGNORED:
+                continue
+            resolved = self.module.resolve(statement.location)
+            for op in self.draft(statement, inside=inside):
+                found.append(_Step(op, self.places.location(resolved, statement.name), self.places.variable(resolved)))
+        return found
+
+    def draft(self, statement: Statement, *, inside: bool) -> list[Draft]:
+        where = " in the loop" if inside else ""
+        if inside and statement.name == "scf.for":
+            self.refuse(statement, "a loop inside the loop", "Unroll the inner loop with tl.static_range.")
+        if inside and statement.name == "tt.load":
+            self.refuse(
+                statement,
+                "a load through pointers in the loop (tl.load)",
+                "Load the tile with tl.make_tensor_descriptor(...).load([...]), or move the load before the loop.",
+            )
+        if inside and statement.name == "tt.make_tensor_descriptor":
+            self.refuse(statement, "a tensor descriptor made in the loop", "Make it once before the loop.")
+        try:
+            drafts = draft(statement)
+        except Refused as refused:
+            self.refuse(statement, refused.construct + where, refused.advice)
+        except UnknownType as unknown:
+            self.refuse(statement, f"a value of type `{unknown}`{where}", "Use another element type.")
+        if drafts is None:
+            refusal = REFUSALS.get(statement.name)
+            construct = refusal.construct if refusal else f"the operation `{statement.name}`"
+            advice = refusal.advice if refusal else "Write it with the operations listed in the README."
+            self.refuse(statement, construct + where, advice)
+        return drafts
+
+    def refuse(self, statement: Statement, construct: str, advice: str) -> NoReturn:
+        line = self.places.text(self.module.resolve(statement.location), statement.name)
+        quoted = f": `{line if len(line) <= 80 else line[:77] + '...'}`" if line else ""
+        raise Unsupported(
+            f"{construct} is not supported{quoted}.", hint=advice, location=self.location(statement) or self.here
+        )
+
+    def location(self, statement: Statement) -> Location | None:
+        return self.places.location(self.module.resolve(statement.location), statement.name)
+
+    def types(self, statement: Statement, texts: Sequence[str]) -> list[Type]:
+        try:
+            return [parse_type(text) for text in texts]
+        except UnknownType as unknown:
+            self.refuse(statement, f"a loop-carried value of type `{unknown}`", "Use another element type.")
+
+    # arguments and names ------------------------------------------------------------------------
+
+    def parameters(self) -> dict[str, str]:
+        """SSA name -> parameter name. Triton adds sizes and strides after each host descriptor: left out."""
+        found: dict[str, str] = {}
+        keys = iter(key for key, _ in self.function.arguments)
+        for spec in self.launch.arguments:
+            if spec.kind == "constexpr":
+                continue
+            found[next(keys)] = spec.name
+            for _ in range(2 * len(spec.block_shape or ())):
+                next(keys)
+        return found
+
+    def arguments(self) -> Iterator[Value]:
+        types = dict(self.function.arguments)
+        for key, name in self.parameters().items():
+            try:
+                yield Value(name, parse_type(types[key]))
+            except UnknownType as unknown:
+                raise Unsupported(
+                    f"argument `{name}` has type `{unknown}`, which is not supported.",
+                    hint="Use another element type.",
+                    location=self.here,
+                ) from None
+
+    def names(self, loop: Statement, *parts: Sequence[_Step]) -> dict[str, str]:
+        """A name for every SSA value of the function."""
+        fixed = self.parameters()
+        steps = [step for part in parts for step in part]
+        hidden = {key for key, _ in self.function.arguments} - set(fixed)
+        for step in steps:
+            if not hidden.isdisjoint(step.draft.operands):
+                raise Unsupported(
+                    "the shape or strides of a host tensor descriptor are used in the kernel, which is not supported.",
+                    hint="Pass the size as an argument of its own.",
+                    location=step.location or self.here,
+                )
+        known = (
+            {step.variable for step in steps}
+            | {key[1:] for step in steps for key, _ in step.draft.results}
+            | set(fixed.values())
+        )
+        bases = {argument: names.without_counter(argument, known) for argument, _ in loop.carried}
+        uses = Counter(key for step in steps for key in step.draft.operands)
+        uses.update(initial for _, initial in loop.carried)
+        initials = {initial: f"{bases[argument]}_init" for argument, initial in loop.carried if uses[initial] == 1}
+        wishes = []
+        for step in steps:
+            for key, kind in step.draft.results:
+                base = self.base(step, key, initials)
+                wishes.append(names.Wish(key, base, step.draft.opcode, bool(kind.shape)))
+        index = loop.words[-1]
+        wishes.append(names.Wish(index, names.without_counter(index, known), "index"))
+        for (argument, _), result in zip(loop.carried, loop.results, strict=True):
+            wishes.append(names.Wish(argument, f"{bases[argument]}_prev"))
+            wishes.append(names.Wish(result, f"{bases[argument]}_out"))
+        return names.assign(fixed, wishes)
+
+    @staticmethod
+    def base(step: _Step, key: str, initials: dict[str, str]) -> str:
+        if step.draft.opcode == "constant":
+            return initials.get(key) or _constant_name(step.draft)
+        return step.variable if names.legal(step.variable) else step.draft.opcode
+
+
+def _constant_name(constant: Draft) -> str:
+    """`c128`, `c128_i64`, `zero`, `neg_inf`: what a constant is, as a name."""
+    number, kind = constant.attributes["value"], constant.results[0][1]
+    if isinstance(number, bool):
+        return "true" if number else "false"
+    if isinstance(number, int):
+        suffix = "" if kind.dtype == "i32" else f"_{kind.dtype}"
+        return f"c{number}{suffix}" if number >= 0 else f"cm{-number}{suffix}"
+    special = {0.0: "zero", 1.0: "one", math.inf: "inf", -math.inf: "neg_inf"}
+    return special.get(float(str(number)), "cst")

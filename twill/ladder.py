@@ -1,0 +1,208 @@
+"""The ladder of checks that need no GPU: meaning, schedule, emulation, machine code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twill.errors import CheckFailed, InputError, TwillError
+
+if TYPE_CHECKING:
+    from twill.compiler import Compiled
+    from twill.frontend.launch import Launch
+    from twill.ir.graph import Graph
+    from twill.schedule.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rung: what was checked, whether it held, its figure in a sentence, and numbers for machines.
+
+    skipped: the rung could not be climbed and says why in `detail`; it counts as neither.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    seconds: float = 0.0
+    data: Mapping[str, Any] = field(default_factory=dict)
+    skipped: bool = False
+
+
+def meaning(compiled: Compiled) -> Check:
+    """The divided graph, run sequentially on NumPy, equals the kernel's reference in float64."""
+    from twill.frontend.specialize import example_arguments
+    from twill.ir.evaluate import run
+    from twill.ir.tolerance import tolerance
+
+    began = time.perf_counter()
+    info = compiled.kernel.info
+    if info is None or info.reference is None or info.example is None or compiled.launch.grid is None:
+        return Check("ir", True, "no reference: the kernel's sequential meaning is the truth", skipped=True)
+    arguments = example_arguments(compiled.kernel, compiled.constants, compiled.example)
+    try:
+        expected = info.reference(**arguments)
+    except Exception as error:
+        raise InputError(
+            f"the reference of `{compiled.kernel.name}` raises {type(error).__name__}: {error}.",
+            hint="It is called with every launch argument by name.",
+            location=compiled.kernel.location,
+        ) from error
+    found = run(compiled.graph, arguments, compiled.launch.grid, "native")
+    worst = 0.0
+    for name, exact in expected.items():
+        if name not in found:
+            return Check("ir", False, f"the kernel does not write `{name}`, which its reference returns")
+        truth = exact.double().numpy()
+        scale = float(abs(truth).max())
+        allowed = tolerance(
+            compiled.launch.argument(name).dtype, reduction_length(compiled.graph, compiled.schedule), scale
+        )
+        error = float(abs(found[name].astype(float).reshape(truth.shape) - truth).max())
+        worst = max(worst, error / allowed if allowed else float(error > 0))
+        if not error <= allowed:
+            text = f"`{name}` differs from the reference by {error:.2e}, more than rounding explains ({allowed:.2e})"
+            return Check("ir", False, text, time.perf_counter() - began)
+    text = f"sequential meaning equals the float64 reference (largest error {100 * worst:.0f}% of the tolerance)"
+    return Check("ir", True, text, time.perf_counter() - began, {"error_over_tolerance": worst})
+
+
+def reduction_length(graph: Graph, schedule: Schedule) -> int:
+    """Terms that are summed into one output over the whole loop."""
+    types = {name: value.type for name, value in graph.values().items()}
+    inner = [types[op.operands[0]].shape[1] for op in graph.loop.body if op.opcode == "dot"]
+    return schedule.problem.trip_count * max(inner, default=1)
+
+
+def schedule_rules(schedule: Schedule) -> Check:
+    """The independent checker accepts the schedule."""
+    from twill.schedule.checker import check
+
+    began = time.perf_counter()
+    broken = check(schedule)
+    seconds = time.perf_counter() - began
+    if broken:
+        return Check("schedule", False, str(broken[0]), seconds)
+    count = len(schedule.problem.ops), len(schedule.problem.deps)
+    return Check("schedule", True, f"rules 1-6 hold for {count[0]} ops and {count[1]} dependences", seconds)
+
+
+def emulation(module: Path, seeds: int) -> Check:
+    """The emitted source, run adversarially on the CPU, equals float64 at several trip counts."""
+    from twill.emulate.verify import verify_file
+
+    began = time.perf_counter()
+    try:
+        report = verify_file(module, seeds=tuple(range(seeds)))
+    except CheckFailed as error:
+        return Check("emulate", False, str(error), time.perf_counter() - began)
+    return Check("emulate", report.passed, report.summary(), time.perf_counter() - began, report.data())
+
+
+def machine_code(module: Path, name: str, launch: Launch) -> Check:
+    """The emitted source compiles for its target: no spills, wgmma in use and not serialized."""
+    from twill.codegen.machine_code import compile_module
+    from twill.frontend.materialize import materialize
+
+    try:
+        arguments = materialize(launch, 0)
+    except InputError:
+        return Check("ptxas", True, "no example: shapes are unknown, so nothing was compiled", skipped=True)
+    began = time.perf_counter()
+    try:
+        code = compile_module(module, name, arguments)
+    except CheckFailed as error:
+        return Check("ptxas", False, str(error), time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    problems = code.problems
+    quotas = "/".join(str(count) for count in code.role_registers)
+    text = "; ".join(problems) or (
+        f"sm_90a on triton {code.triton}: {code.registers} registers at launch, quotas {quotas}, "
+        f"0 bytes spilled, {code.shared_bytes} bytes shared, {code.hgmma} HGMMA"
+    )
+    data = {
+        "triton": code.triton, "registers": code.registers, "spill_bytes": code.spill_bytes,
+        "shared_bytes": code.shared_bytes, "hgmma": code.hgmma, "serialized": code.serialized,
+    }  # fmt: skip
+    return Check("ptxas", not problems, text, seconds, data)
+
+
+def verify_generated(module: Path, seeds: int, with_machine_code: bool, tell: Any) -> tuple[Check, ...]:
+    """The rungs that apply to an emitted module with its schedule file beside it."""
+    from twill.frontend.launch import from_json
+    from twill.schedule import files
+
+    if not module.is_file():
+        raise InputError("there is no such file.", location=str(module))
+    if module.suffix != ".py":
+        raise InputError("is not a generated module.", hint="Give the .py file that `twill compile` wrote.", location=str(module))
+    companion = schedule_beside(module)
+    stored = files.read(companion)
+    if stored.launch is None:
+        raise InputError("holds no launch: it was not written by `twill compile`.", location=str(companion))
+    launch = from_json(stored.launch)
+    tell("checking the schedule")
+    checks = [schedule_rules(stored.schedule)]
+    tell("running the kernel on the emulator")
+    checks.append(emulation(module, seeds))
+    if with_machine_code:
+        tell("compiling to machine code")
+        checks.append(machine_code(module, stored.schedule.problem.name, launch))
+    return tuple(checks)
+
+
+def schedule_beside(module: Path) -> Path:
+    """The schedule file of an emitted module: beside it, or in the shipped `schedules` of its architecture.
+
+    Raises InputError when there is none.
+    """
+    beside = module.with_suffix(".json")
+    if beside.is_file():
+        return beside
+    import twill.schedules
+
+    shipped = Path(next(iter(twill.schedules.__path__))) / module.parent.name / beside.name
+    if shipped.is_file():
+        return shipped
+    raise InputError(
+        f"the schedule file {beside.name} is not beside it.",
+        hint="`twill compile` writes both; keep them together.",
+        location=str(module),
+    )
+
+
+def climb(compiled: Compiled, seeds: int, tell: Any) -> tuple[Check, ...]:
+    """Every rung for a freshly compiled kernel; a rung that fails does not stop the others."""
+    import tempfile
+
+    from twill.compiler import save
+
+    checks = []
+    tell("checking the meaning")
+    checks.append(_guard("ir", lambda: meaning(compiled)))
+    checks.append(_guard("schedule", lambda: schedule_rules(compiled.schedule)))
+    with tempfile.TemporaryDirectory() as folder:
+        module, *_ = save(compiled, Path(folder))
+        if compiled.launch.grid is None:
+            text = "no example: shapes and grid are unknown, so nothing was run"
+            checks.append(Check("emulate", True, text, skipped=True))
+        else:
+            tell("running the kernel on the emulator")
+            checks.append(_guard("emulate", lambda: emulation(module, seeds)))
+        tell("compiling to machine code")
+        checks.append(_guard("ptxas", lambda: machine_code(module, compiled.plan.name, compiled.launch)))
+    return tuple(checks)
+
+
+def _guard(name: str, rung: Any) -> Check:
+    """A rung whose error is a failed check, but for errors in the user's own input."""
+    try:
+        result: Check = rung()
+        return result
+    except InputError:
+        raise
+    except TwillError as error:
+        return Check(name, False, str(error))

@@ -1,0 +1,103 @@
+"""The kernels that ship compiled: which variants, where their files are, and how they are made again.
+
+    python -m twill.shipped            compile every variant into kernels/generated and schedules
+    python -m twill.shipped NAME ...   only these
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+ARCH = "hopper"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One shipped kernel: the source in `kernels/`, its constexprs and the options of its example."""
+
+    name: str
+    source: str
+    constants: Mapping[str, object] = field(default_factory=dict)
+    example: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
+        object.__setattr__(self, "example", MappingProxyType(dict(self.example)))
+
+
+def _attention() -> Iterable[Variant]:
+    for head in (64, 128):
+        for causal in (False, True):
+            for dtype in ("fp16", "bf16"):
+                name = f"attention_d{head}{'_causal' if causal else ''}_{dtype}"
+                yield Variant(name, "attention.py", {"D": head, "CAUSAL": causal}, {"dtype": dtype})
+
+
+VARIANTS: tuple[Variant, ...] = (
+    *_attention(),
+    *(Variant(f"attention_dq_d128_{dtype}", "attention_dq.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
+    *(Variant(f"matmul_{dtype}", "matmul.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
+)
+
+
+def kernels_folder() -> Path:
+    """The folder of the kernel sources, in a checkout or as installed."""
+    import twill.kernels
+
+    return Path(next(iter(twill.kernels.__path__)))
+
+
+def schedules_folder() -> Path:
+    """The folder of the shipped schedules, in a checkout or as installed."""
+    import twill.schedules
+
+    return Path(next(iter(twill.schedules.__path__)))
+
+
+def module_path(variant: Variant) -> Path:
+    """The emitted module of a variant."""
+    return kernels_folder() / "generated" / ARCH / f"{variant.name}.py"
+
+
+def schedule_path(variant: Variant) -> Path:
+    """The schedule file of a variant."""
+    return schedules_folder() / ARCH / f"{variant.name}.json"
+
+
+def make(variant: Variant) -> tuple[Path, Path]:
+    """Compile a variant anew and write its module and its schedule; returns their paths."""
+    from twill.compiler import compile
+    from twill.frontend.launch import to_json
+    from twill.ir.text import print_graph
+    from twill.schedule import files
+    from twill.schedule.document import write_text
+
+    compiled = compile(
+        str(kernels_folder() / variant.source), ARCH, constants=variant.constants, example=variant.example
+    )
+    module, schedule = module_path(variant), schedule_path(variant)
+    module.parent.mkdir(parents=True, exist_ok=True)
+    schedule.parent.mkdir(parents=True, exist_ok=True)
+    write_text(module, compiled.source)
+    files.write(schedule, compiled.schedule, graph=print_graph(compiled.graph), launch=to_json(compiled.launch))
+    return module, schedule
+
+
+def main(names: list[str]) -> None:
+    """Make the named variants, or all of them."""
+    from rich.progress import track
+
+    unknown = set(names) - {variant.name for variant in VARIANTS}
+    if unknown:
+        raise SystemExit(f"no shipped kernel {', '.join(sorted(unknown))}; known: {', '.join(v.name for v in VARIANTS)}")
+    wanted = [variant for variant in VARIANTS if not names or variant.name in names]
+    for variant in track(wanted, "compiling"):
+        make(variant)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

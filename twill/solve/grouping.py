@@ -1,0 +1,112 @@
+"""What is known about warp groups before solving: ops that move as one, and those that never meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import networkx
+
+from twill.schedule.problem import Dep, Op, Problem
+
+NAMED_BARRIERS = 16  # a thread block has 16; each group takes one
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Classes of ops that share one group, the pairs of classes that cannot, and how many groups there may be.
+
+    classes: in the order in which they are given groups, mutually exclusive ones first, so that
+    class k only ever needs groups 0..k. conflict: a sentence when the sets contradict each other.
+    """
+
+    classes: tuple[tuple[Op, ...], ...]
+    apart: frozenset[tuple[int, int]]
+    clique: int
+    max_groups: int
+    conflict: str = ""
+
+    @cached_property
+    def class_of(self) -> dict[str, int]:
+        return {op.id: k for k, ops in enumerate(self.classes) for op in ops}
+
+    def together(self, u: str, v: str) -> bool | None:
+        """Whether two ops share a group in every (True), in no (False), or in some schedules (None)."""
+        a, b = self.class_of[u], self.class_of[v]
+        if a == b:
+            return True
+        return False if (min(a, b), max(a, b)) in self.apart else None
+
+    def producer(self, k: int) -> bool:
+        """Whether class k is of variable latency."""
+        return any(op.variable_latency for op in self.classes[k])
+
+    def warps(self, k: int) -> int:
+        return max(op.min_warps for op in self.classes[k])
+
+
+def grouping(problem: Problem, *, sets: bool = True, roles: bool = True) -> Grouping:
+    """Classes from the colocate sets, exclusions from the separate sets (`sets`) and from rule 4 (`roles`)."""
+    joined = networkx.Graph()
+    joined.add_nodes_from(op.id for op in problem.ops)
+    for together in problem.colocate if sets else ():
+        networkx.add_path(joined, together)
+    order = {op.id: k for k, op in enumerate(problem.ops)}
+    components = sorted((sorted(c, key=order.__getitem__) for c in networkx.connected_components(joined)), key=_first(order))
+    owner = {id: k for k, ids in enumerate(components) for id in ids}
+
+    apart = networkx.Graph()
+    apart.add_nodes_from(range(len(components)))
+    conflict = ""
+    for separate in problem.separate if sets else ():
+        for u, v in combinations(separate, 2):
+            if owner[u] == owner[v]:
+                conflict = f"groups: {u} and {v} must share a group (colocate) and must not (separate)"
+            apart.add_edge(owner[u], owner[v])
+    if roles:
+        kinds = [{problem.op(id).variable_latency for id in ids} for ids in components]
+        for ids, kind in zip(components, kinds, strict=True):
+            if len(kind) == 2:
+                producer = next(id for id in ids if problem.op(id).variable_latency)
+                other = next(id for id in ids if not problem.op(id).variable_latency)
+                conflict = f"groups and roles: {producer} has variable latency and must share a group with {other}"
+        apart.add_edges_from((a, b) for a, b in combinations(range(len(components)), 2) if not kinds[a] & kinds[b])
+    apart.remove_edges_from(list(networkx.selfloop_edges(apart)))
+
+    clique = _clique(apart, components)
+    ranked = clique + [k for k in range(len(components)) if k not in clique]
+    rank = {k: position for position, k in enumerate(ranked)}
+    limits = problem.limits
+    most = min(limits.max_groups, NAMED_BARRIERS, limits.max_warps) if sets else len(components)
+    return Grouping(
+        classes=tuple(tuple(problem.op(id) for id in components[k]) for k in ranked),
+        apart=frozenset((min(rank[a], rank[b]), max(rank[a], rank[b])) for a, b in apart.edges),
+        clique=len(clique),
+        max_groups=max(1, min(most, len(components))),
+        conflict=conflict,
+    )
+
+
+def forced_hop(problem: Problem, groups: Grouping, dep: Dep) -> int:
+    """The hop of `dep` that every grouping pays: 0 unless its ends can never share a group."""
+    return hop(problem, dep) if groups.together(dep.src, dep.dst) is False else 0
+
+
+def hop(problem: Problem, dep: Dep) -> int:
+    """Cycles the dependence takes longer between two groups (rule 1)."""
+    limits = problem.limits
+    return limits.value_hop if problem.op(dep.src).registers > 0 else limits.signal_hop
+
+
+def _first(order: dict[str, int]):  # type: ignore[no-untyped-def]
+    return lambda ids: order[ids[0]]
+
+
+def _clique(apart: networkx.Graph, components: list[list[str]]) -> list[int]:
+    """A large set of mutually exclusive classes, grown greedily from the most excluded (deterministic)."""
+    clique: list[int] = []
+    for k in sorted(apart, key=lambda k: (-len(components[k]), k)):
+        if all(apart.has_edge(k, other) for other in clique):
+            clique.append(k)
+    return sorted(clique)

@@ -1,0 +1,46 @@
+"""The text form of each stage, as `twill compile --emit STAGE` prints it."""
+
+from __future__ import annotations
+
+import json
+from pprint import pformat
+from typing import Any
+
+
+def print_stage(kernel: Any, arch: str, stage: str, options: dict[str, Any]) -> str:
+    """The text of `stage`: ttir, graph, problem, schedule, plan or source.
+
+    options: the keyword arguments of `twill.compile`. graph is simplified and not yet divided; problem
+    and what follows are of the chosen number of sub-tiles. Raises as `twill.compile` does.
+    """
+    from twill import frontend
+    from twill.candidates import choose, enumerate_candidates
+    from twill.compiler import compile, trip_count
+    from twill.frontend.specialize import specialize
+    from twill.ir.simplify import simplify
+    from twill.ir.text import print_graph
+    from twill.machine import load
+    from twill.schedule.files import schedule_json
+    from twill.schedule.graph_file import problem_json
+
+    machine = load(arch)
+    source = frontend.load(kernel)
+    given = (options["constants"], options["signature"], options["example"])
+    if stage == "ttir":
+        return frontend.ttir(source, specialize(source, *given), arch)
+    graph, launch = frontend.lower(source, given[0], given[1], arch, given[2])
+    graph = simplify(graph)
+    if stage == "graph":
+        return print_graph(graph)
+    if stage in {"problem", "schedule"}:
+        candidates = enumerate_candidates(graph, machine, trip_count(graph, launch), options["subtiles"])
+        best = choose(candidates, options["time_limit"], lambda message: None)[0]
+        if stage == "problem" and best.problem is not None:
+            return json.dumps(problem_json(best.problem), indent=1)
+        assert best.schedule is not None
+        return json.dumps(schedule_json(best.schedule), indent=1)
+    compiled = compile(kernel, arch, **options)
+    if stage == "plan":
+        return "\n\n".join(f"{name} = {pformat(getattr(compiled.plan, name), width=110)}" for name in
+                           ("buffers", "tokens", "descriptors", "scalars", "roles"))  # fmt: skip
+    return compiled.source
