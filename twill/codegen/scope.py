@@ -137,9 +137,12 @@ class Kernel:
         return self.members.get(f"store@{self.position[id(op)]}")
 
     def is_free(self, op: Op) -> bool:
-        """Recomputed wherever it is used: scalars and ops that only move or make index tiles."""
+        """Recomputed wherever it is used: scalars, ops that only move or make index tiles, and
+        whatever of the body the scheduler was not given as a member (index arithmetic)."""
         if not op.results:
             return False
+        if op.results[0].name in self.body:
+            return op.results[0].name not in self.members
         return op.opcode in FREE or (not op.result.type.shape and op.opcode not in {"load", "reduce"})
 
     # -- scalars ----------------------------------------------------------------------------------

@@ -165,6 +165,9 @@ def namespace(emulator: Emulator) -> dict[str, Any]:
             return builtins.__import__(name, globals, locals, fromlist, level)
         if name not in modules:
             raise Unsupported(f"the emulator has no stand-in for the module {name}.", location=_importer())
+        for wanted in fromlist or ():
+            if not hasattr(modules[name], wanted):  # else Python makes an ImportError of it
+                raise Unsupported(f"the emulator does not know {name}.{wanted}.", location=_importer())
         return modules[name] if fromlist else modules["triton"]
 
     return {
