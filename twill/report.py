@@ -49,7 +49,7 @@ def solving(name: str, *, enabled: bool) -> Iterator[Callable[[Any], None]]:
 def _console() -> Console:
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=100)
+        console = Console(highlight=False, width=120)
     return console
 
 
@@ -75,7 +75,7 @@ def print_compiled(compiled: Compiled, checks: Sequence[Check], paths: Sequence[
 def _ops_table(schedule: Schedule) -> Table:
     table = Table(title="The loop's ops", title_justify="left", box=None, pad_edge=False)
     for column, justify in (
-        ("op", "left"), ("unit", "left"), ("busy", "right"), ("latency", "right"), ("registers", "right"),
+        ("op", "left"), ("unit", "left"), ("busy", "right"), ("latency", "right"), ("regs", "right"),
         ("stage", "right"), ("slot", "right"), ("group", "right"), ("what", "left"), ("source", "left"),
     ):  # fmt: skip
         table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def _loads_table(schedule: Schedule) -> Table:
     for column in ("unit", "cycles", "share of II"):
         table.add_column(column, justify="left" if column == "unit" else "right")
     for load in unit_loads(schedule.problem):
-        table.add_row(load.unit, str(load.cycles), f"{100 * load.bound / schedule.ii:.0f}%")
+        table.add_row(load.unit, str(load.busy_cycles), f"{100 * load.res_mii / schedule.ii:.0f}%")
     return table
 
 

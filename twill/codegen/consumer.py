@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from twill.codegen.layouts import Layout, Operand, accumulator, infer
+from twill.codegen.layouts import Layout, Mma as MmaLayout, Operand, accumulator, infer, k_width
 from twill.codegen.pipeline import Step, Stream, Token
 from twill.codegen.producer import trip_count
 from twill.codegen.role import Role
@@ -416,13 +416,13 @@ class Consumer(Role):
         return replace(self.static_tile(load[0]), views=load[1])
 
     def _left(
-        self, op: Op, name: str, layout: Layout, place: Place, iteration: Iteration, out: list[Stmt]
+        self, op: Op, name: str, layout: MmaLayout, place: Place, iteration: Iteration, out: list[Stmt]
     ) -> Expr:
         tile = self._tile(name, place, iteration, out)
         if tile is not None:
             return tile
-        k_width = max(1, 32 // self.kernel.types[name].bits)
-        return self._value(name, Operand(layout, k_width), place, iteration, out)  # type: ignore[arg-type]
+        operand = Operand(layout, k_width(self.kernel.types[name]))
+        return self._value(name, operand, place, iteration, out)
 
     def _right(self, op: Op, name: str, place: Place, iteration: Iteration, out: list[Stmt]) -> Tile:
         tile = self._tile(name, place, iteration, out)

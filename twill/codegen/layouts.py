@@ -58,6 +58,11 @@ def accumulator(type: Type, warps: int) -> Mma:
     return Mma(min(256, type.shape[1]), warps)
 
 
+def k_width(type: Type) -> int:
+    """Elements of a left operand that share a 32-bit register."""
+    return max(1, 32 // type.bits)
+
+
 def infer(graph: Graph, ops: Iterable[Op], yielded: Mapping[str, str], warps: int) -> dict[str, Layout]:
     """Home layout of every tile value computed by `ops` (one role's slice of the graph).
 
@@ -71,6 +76,13 @@ def infer(graph: Graph, ops: Iterable[Op], yielded: Mapping[str, str], warps: in
             homes[op.result.name] = accumulator(op.result.type, warps)
             _offer(homes, types, op.operands[2], homes[op.result.name])
     _settle(ops, types, homes, yielded)
+    # What only feeds a dot from registers is best computed in the layout the dot reads.
+    for op in ops:
+        if op.opcode == "dot":
+            left = types[op.operands[0]]
+            parent = accumulator(op.result.type, warps)
+            if _offer(homes, types, op.operands[0], Operand(parent, k_width(left))):
+                _settle(ops, types, homes, yielded)
     # No dot reaches these: start from the largest tile, settle, repeat.
     while True:
         orphans = [

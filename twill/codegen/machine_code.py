@@ -16,6 +16,7 @@ from typing import Any
 
 from twill.codegen import compat
 from twill.errors import CheckFailed, InputError
+from twill.machine import load as load_machine
 
 CAPABILITY = {"hopper": 90}
 _SHORT = {
@@ -30,7 +31,7 @@ class MachineCode:
     """What ptxas and the disassembly say about one kernel.
 
     registers: per thread at launch (roles then trade them by setmaxnreg). spill_bytes: stores and
-    loads of spilled registers. shared_bytes: dynamic and static. hgmma: number of wgmma machine
+    loads of spilled registers. shared_bytes: dynamic, what the limit of a thread block counts. hgmma: number of wgmma machine
     instructions. serialized: ptxas gave up on overlapping wgmma (its warnings C7510 to C7519).
     """
 
@@ -40,6 +41,7 @@ class MachineCode:
     spill_bytes: int
     stack_bytes: int
     shared_bytes: int
+    shared_limit: int
     hgmma: int
     serialized: bool
     seconds: float
@@ -49,6 +51,8 @@ class MachineCode:
     def problems(self) -> tuple[str, ...]:
         """What must not be in a shipped kernel."""
         found = []
+        if self.shared_bytes > self.shared_limit:
+            found.append(f"{self.shared_bytes} bytes of shared memory do not fit in {self.shared_limit}")
         if self.spill_bytes:
             found.append(f"registers spill to memory: {self.spill_bytes} bytes")
         if self.serialized:
@@ -106,7 +110,8 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
             raise CheckFailed(
                 f"Triton {triton.__version__} does not compile the generated kernel: {reason[:2000]}", location=str(path)
             ) from error
-    return _read_back(built, triton.__version__, time.perf_counter() - began)
+    limit = load_machine(arch).count("smem_bytes")
+    return _read_back(built, triton.__version__, limit, time.perf_counter() - began)
 
 
 def _import(path: Path) -> ModuleType:
@@ -138,7 +143,7 @@ def _divisible(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value % 16 == 0
 
 
-def _read_back(built: Any, version: str, seconds: float) -> MachineCode:
+def _read_back(built: Any, version: str, shared_limit: int, seconds: float) -> MachineCode:
     from triton.backends.nvidia import compiler as nvidia
 
     tools = Path(nvidia.__file__).parent / "bin"
@@ -161,7 +166,8 @@ def _read_back(built: Any, version: str, seconds: float) -> MachineCode:
         role_registers=tuple(sorted({int(quota, 16) for quota in quotas})),
         spill_bytes=spills,
         stack_bytes=int(resources["STACK"]),
-        shared_bytes=int(resources["SHARED"]) + int(built.metadata.shared),
+        shared_bytes=int(built.metadata.shared),
+        shared_limit=shared_limit,
         hgmma=len(re.findall(r"\bHGMMA\b", sass)),
         serialized=any("serialized" in note for note in notes),
         seconds=seconds,

@@ -53,6 +53,7 @@ def from_schedule(
 ) -> tuple[list[Case], str, tuple[str, ...]]:
     """Cases of a generated module, the name of its launcher, and notes on what could not be covered."""
     from twill.frontend.launch import from_json
+    from twill.frontend.materialize import materialize
     from twill.frontend.trips import largest_trip_count, reachable_trips
     from twill.ir.parser import parse_graph
     from twill.schedule import files
@@ -75,15 +76,16 @@ def from_schedule(
         trips = [Trip(own, {})]
     missing = wanted - {trip.trip_count for trip in trips}
     notes = (f"trip counts {sorted(missing)} cannot be reached with smaller arguments",) if missing else ()
-    return [_case(graph, launch, trip, programs) for trip in trips], graph.name, notes
+    made = materialize(launch)
+    return [_case(graph, launch, made, trip, programs) for trip in trips], graph.name, notes
 
 
-def _case(graph: Graph, launch: Launch, trip: Trip, programs: int) -> Case:
-    from twill.frontend.materialize import materialize
+def _case(graph: Graph, launch: Launch, made: Mapping[str, Any], trip: Trip, programs: int) -> Case:
+    """The example's tensors under the scalars of one trip count: only a part of them is then used."""
     from twill.ir import evaluate
 
     changed = launch.with_values(trip.overrides)
-    arguments = materialize(changed, seed=trip.trip_count)
+    arguments = {**made, **changed.scalars}
     if changed.grid_text is None:
         arguments["grid"] = changed.grid
     chosen = _sample(graph, changed, programs)
@@ -149,7 +151,7 @@ def _arithmetic(graph: Graph, trip_count: int) -> tuple[int, str, int]:
             length += types[op.operands[0]].shape[int(str(op.attributes["axis"]))]
         for value in op.results:
             computed = op.opcode not in ("load", "descriptor_load", "constant", "trans", "broadcast", "expand_dims")
-            if computed and value.type.dtype in _NARROW:
+            if computed and value.type.kind == "value" and value.type.dtype in _NARROW:
                 roundings, narrow = roundings + 1, _narrower(narrow, value.type.dtype)
     return length, narrow, max(2, roundings)
 
@@ -171,9 +173,8 @@ def _beside(module: Path) -> Path:
     beside = module.with_suffix(".json")
     if beside.is_file():
         return beside
-    shipped_schedules = importlib.import_module("twill.schedules")
-    for folder in shipped_schedules.__path__:
-        shipped = Path(folder) / module.parent.name / beside.name
+    for folder in _shipped():
+        shipped = folder / module.parent.name / beside.name
         if shipped.is_file():
             return shipped
     raise InputError(
@@ -181,3 +182,11 @@ def _beside(module: Path) -> Path:
         hint="`twill compile` writes it next to the module; keep the two together.",
         location=str(module),
     )
+
+
+def _shipped() -> list[Path]:
+    """Folders of the schedules that come with the package; in a checkout that is not installed, its own."""
+    try:
+        return [Path(folder) for folder in importlib.import_module("twill.schedules").__path__]
+    except ModuleNotFoundError:
+        return [Path(__file__).resolve().parents[2] / "schedules"]

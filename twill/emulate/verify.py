@@ -174,11 +174,11 @@ def _verify(
 
 
 def _run(module: EmulatedModule, launcher: Callable[..., Any], case: Case, seed: int) -> Run:
-    """One launch on fresh copies of the arguments."""
+    """One launch, on fresh copies of what it writes."""
     emulator = module.emulator
     emulator.seed = seed
     emulator.programs = case.programs
-    arguments = _fresh(case.arguments)
+    arguments = {**case.arguments, **_fresh({name: case.arguments[name] for name in case.outputs})}
     for name, expected in case.outputs.items():
         if expected.fill:
             torch_array(arguments[name])[...] = np.nan
@@ -239,7 +239,7 @@ def _compare(case: Case, arguments: Mapping[str, Any], file: str) -> tuple[float
 
 
 def _fresh(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with their own storage; tensors that share one go on sharing."""
+    """Tensors and host descriptors with a storage of their own; those that share one go on sharing."""
     storages: dict[int, Any] = {}
 
     def copied(tensor: Any) -> Any:

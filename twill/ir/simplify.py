@@ -16,13 +16,14 @@ import numpy as np
 
 from twill.ir import elementwise
 from twill.ir.graph import Attribute, Graph, Loop, Op, Type
+from twill.ir.induction import replace_inductions
 from twill.ir.opcodes import ELEMENTWISE, PURE, SHAPE, SOURCES, STORES
 
 
 def simplify(graph: Graph) -> Graph:
-    """The graph without constant, repeated, loop-invariant and unused work."""
+    """The graph without constant, repeated, loop-invariant and unused work, nor induction variables."""
     while True:
-        smaller = drop_unused(hoist_invariants(share_equal(fold_constants(graph))))
+        smaller = drop_unused(hoist_invariants(share_equal(replace_inductions(fold_constants(graph)))))
         if smaller == graph:
             return graph
         graph = smaller

@@ -19,18 +19,21 @@ from __future__ import annotations
 
 import math
 
-import ml_dtypes
-
-from twill.ir.dtypes import numpy_dtype
+from twill.errors import InputError
 
 _LAMBDA = 6.0
+
+# Significand bits, the implicit one included.
+_PRECISION = {"f64": 53, "f32": 24, "f16": 11, "bf16": 8, "f8e4m3": 4, "f8e5m2": 3}
 
 
 def unit_roundoff(dtype: str) -> float:
     """Largest relative error of one rounding to nearest; 0 for integers."""
     if not dtype.startswith(("f", "bf")):
         return 0.0
-    return float(ml_dtypes.finfo(numpy_dtype(dtype)).eps) / 2
+    if dtype not in _PRECISION:
+        raise InputError(f"unknown element type {dtype!r}.", hint=f"Known floats: {', '.join(_PRECISION)}.")
+    return float(2.0 ** -_PRECISION[dtype])
 
 
 def tolerance(dtype: str, reduction_length: int, scale: float = 1.0, *, roundings: int = 2) -> float:

@@ -1,0 +1,166 @@
+"""What the generated kernels are run on: a kernel with its module, its shapes and its arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.record import ROOT
+from twill import frontend
+from twill.errors import InputError
+from twill.frontend.specialize import example_arguments
+from twill.shipped import ARCH, VARIANTS, Variant
+
+if TYPE_CHECKING:
+    from twill.frontend.source import KernelSource
+
+KERNELS = ROOT / "kernels"
+Sizes = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is known of one kernel file beside the file itself.
+
+    checks: example options of the launches that are judged. timings: of those that are timed, from
+    the launch's constants. flops: floating-point operations of the two-dimensional products of a
+    launch (masked pairs not counted). reduction_length: terms summed into one output.
+    """
+
+    checks: tuple[Sizes, ...]
+    timings: Callable[[Mapping[str, Any]], tuple[Sizes, ...]]
+    flops: Callable[[Mapping[str, Any]], float]
+    reduction_length: Callable[[Mapping[str, Any]], int]
+
+
+def _pairs(arguments: Mapping[str, Any]) -> float:
+    """Pairs of a query and a key that it sees, over all heads."""
+    heads, queries, keys = (arguments[name] for name in ("H", "M", "N"))
+    if not arguments["CAUSAL"]:
+        return float(heads * queries * keys)
+    full = min(queries, keys)
+    return float(heads * (full * (full + 1) // 2 + (queries - full) * keys))
+
+
+def _tokens(lengths: tuple[int, ...]) -> Callable[[Mapping[str, Any]], tuple[Sizes, ...]]:
+    """Shapes of 16384 tokens with 2048 channels, whatever the sequence length and the head size."""
+    return lambda a: tuple({"H": 2048 // a["D"] * (16384 // n), "M": n, "N": n} for n in lengths)
+
+
+_ATTENTION_CHECKS: tuple[Sizes, ...] = (
+    {"H": 3, "M": 128, "N": 128},
+    {"H": 5, "M": 256, "N": 256},
+    {"H": 2, "M": 384, "N": 384},
+    {"H": 4, "M": 512, "N": 512},
+    {"H": 33, "M": 1024, "N": 1024},
+    {"H": 3, "M": 4096, "N": 4096},
+    {"H": 2, "M": 256, "N": 1024},
+    {"H": 2, "M": 1024, "N": 256},
+)
+
+FAMILIES: Mapping[str, Family] = {
+    "attention.py": Family(
+        checks=_ATTENTION_CHECKS,
+        timings=_tokens((1024, 4096, 16384)),
+        flops=lambda a: 4 * a["D"] * _pairs(a),
+        reduction_length=lambda a: max(a["N"], a["D"]),
+    ),
+    "attention_dq.py": Family(
+        # Without keys the gradient is zero; attention without keys is not defined.
+        checks=(*_ATTENTION_CHECKS, {"H": 2, "M": 128, "N": 0}),
+        timings=_tokens((1024, 4096, 8192)),
+        flops=lambda a: 6 * a["D"] * _pairs(a),
+        reduction_length=lambda a: max(a["N"], a["D"]),
+    ),
+    "matmul.py": Family(
+        # K of 0, 1, 2, 3 and more tiles of 64; ragged rows, columns and terms.
+        checks=(
+            {"M": 256, "N": 512, "K": 0},
+            {"M": 128, "N": 256, "K": 64},
+            {"M": 256, "N": 256, "K": 128},
+            {"M": 256, "N": 512, "K": 192},
+            {"M": 1, "N": 8, "K": 8},
+            {"M": 200, "N": 264, "K": 168},
+            {"M": 1000, "N": 1016, "K": 1000},
+            {"M": 512, "N": 1024, "K": 512},
+            {"M": 4096, "N": 4096, "K": 4096},
+        ),
+        timings=lambda a: (
+            {"M": 2048, "N": 2048, "K": 2048},
+            {"M": 4096, "N": 4096, "K": 4096},
+            {"M": 8192, "N": 8192, "K": 8192},
+            {"M": 8192, "N": 8192, "K": 1024},
+        ),
+        flops=lambda a: 2.0 * a["M"] * a["N"] * a["K"],
+        reduction_length=lambda a: int(a["K"]),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A shipped kernel: its source, its generated launcher, and what is known of its family."""
+
+    variant: Variant
+    source: KernelSource
+    launch: Callable[..., None]
+    family: Family
+    module_sha256: str = ""
+
+
+def variant_named(name: str) -> Variant:
+    """The shipped variant of that name. Raises KeyError."""
+    return {variant.name: variant for variant in VARIANTS}[name]
+
+
+def load(variant: Variant) -> Kernel:
+    """The kernel with its generated module as it lies in the checkout. Raises InputError."""
+    source = frontend.load(KERNELS / variant.source)
+    path = KERNELS / "generated" / ARCH / f"{variant.name}.py"
+    if not path.is_file():
+        raise InputError("there is no such generated module.", hint="`make golden` writes it.", location=path.name)
+    launch = getattr(_module(path), source.name)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Kernel(variant, source, launch, FAMILIES[variant.source], digest)
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"twill_generated_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def arguments(kernel: Kernel, sizes: Sizes, device: str) -> dict[str, Any]:
+    """Every launch argument by name, tensors on `device`.
+
+    A size of 0 is launched with the tensors of size 64: a TMA descriptor needs an address, which a
+    tensor without elements does not have.
+    """
+    import torch
+
+    made = {name: size or 64 for name, size in sizes.items()}
+    found = example_arguments(kernel.source, kernel.variant.constants, {**kernel.variant.example, **made})
+    tensors = {name: value.to(device) for name, value in found.items() if isinstance(value, torch.Tensor)}
+    return {**found, **tensors, **sizes}
+
+
+def timed_arguments(kernel: Kernel, sizes: Sizes, device: str) -> dict[str, Any]:
+    """The same for a launch that is only timed: the heads are copies of one, so that making them is cheap."""
+    import torch
+
+    if "H" not in sizes:
+        return arguments(kernel, sizes, device)
+    single = arguments(kernel, {**sizes, "H": 1}, device)
+    copies = {
+        name: value.repeat(sizes["H"], *[1] * (value.dim() - 1))
+        for name, value in single.items()
+        if isinstance(value, torch.Tensor)
+    }
+    return {**single, **copies, "H": sizes["H"]}

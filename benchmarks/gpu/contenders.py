@@ -1,0 +1,220 @@
+"""Who does the work of a generated kernel: itself, stock Triton, and PyTorch's own kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from statistics import median
+from typing import Any
+
+from benchmarks.gpu.cases import Kernel
+from benchmarks.gpu.timer import Call, Timer
+
+GENERATED = "generated"
+STOCK = "stock Triton"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to do the work. flops: of one call, as its own work is counted; note: what differs, if anything."""
+
+    name: str
+    call: Call
+    flops: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A contender that does not run here, and why."""
+
+    name: str
+    reason: str
+
+
+def contenders(kernel: Kernel, arguments: Mapping[str, Any], timer: Timer) -> list[Contender | Unavailable]:
+    """All contenders for one launch, the generated kernel first. Every one of them has run once."""
+    flops = kernel.family.flops(arguments)
+    wanted: list[tuple[str, Callable[[], Contender]]] = [
+        (GENERATED, lambda: Contender(GENERATED, lambda: kernel.launch(**arguments), flops)),
+        (STOCK, lambda: stock(kernel, arguments, timer)),
+        *_PEERS[kernel.variant.source](arguments, flops),
+    ]
+    found: list[Contender | Unavailable] = []
+    for name, build in wanted:
+        try:
+            contender = build()
+            contender.call()
+            found.append(contender)
+        except Exception as error:
+            if name == GENERATED:
+                raise
+            found.append(Unavailable(name, reason(error)))
+    return found
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error, with its type."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__
+
+
+# stock Triton -----------------------------------------------------------------------------------
+
+
+def stock(kernel: Kernel, arguments: Mapping[str, Any], timer: Timer) -> Contender:
+    """The source kernel as Triton compiles it, with the fastest of its launch options and tile sizes.
+
+    First every num_warps and num_stages at the kernel's own tile sizes, then every other tile size the
+    kernel allows with the best of them. Raises RuntimeError when no choice runs.
+    """
+    _give_triton_memory()
+    best: tuple[float, Call, str] | None = None
+    options: Mapping[str, int] = {}
+    last: Exception | None = None
+    for choice in _launch_options():
+        seconds, call, error = _try(kernel, arguments, choice, {}, timer)
+        last = error or last
+        if best is None or seconds < best[0]:
+            best, options = (seconds, call, _described(choice)), choice
+    if best is None or best[0] == float("inf"):
+        raise RuntimeError(f"no launch option runs; the last failed with {reason(last)}" if last else "none was tried")
+    for tiles in _other_tiles(kernel, arguments):
+        seconds, call, _ = _try(kernel, arguments, options, tiles, timer)
+        if seconds < best[0]:
+            best = seconds, call, _described({**tiles, **options})
+    return Contender(STOCK, best[1], kernel.family.flops(arguments), best[2])
+
+
+def _launch_options() -> Iterator[Mapping[str, int]]:
+    for warps in (4, 8):
+        for stages in (2, 3):
+            yield {"num_warps": warps, "num_stages": stages}
+
+
+def _other_tiles(kernel: Kernel, arguments: Mapping[str, Any]) -> Iterator[Mapping[str, int]]:
+    """Every combination of the tile sizes the kernel allows, but for its own; those that divide what they must."""
+    info = kernel.source.info
+    assert info is not None
+    for sizes in product(*info.tune.values()):
+        tiles = dict(zip(info.tune, sizes, strict=True))
+        changed = {**arguments, **tiles}
+        fits = all(
+            changed[name] % (changed[m] if isinstance(m, str) else m) == 0 for name, m in info.multiple_of.items()
+        )
+        if fits and any(arguments[name] != size for name, size in tiles.items()):
+            yield tiles
+
+
+def _try(
+    kernel: Kernel, arguments: Mapping[str, Any], options: Mapping[str, int], tiles: Mapping[str, int], timer: Timer
+) -> tuple[float, Call, Exception | None]:
+    """Median seconds of one choice, infinite with the error when it does not run, and the call."""
+    info = kernel.source.info
+    assert info is not None
+    assert callable(info.grid)
+    changed = {**arguments, **tiles}
+    grid = info.grid(changed)
+
+    def call() -> object:
+        return kernel.source.function[grid](**changed, **options)
+
+    try:
+        return median(timer.samples(call, 5)), call, None
+    except Exception as error:  # too much shared memory, mostly
+        return float("inf"), call, error
+
+
+def _described(choice: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in choice.items())
+
+
+def _give_triton_memory() -> None:
+    """Tensor descriptors made on the device need memory that the host allocates."""
+    import torch
+    import triton
+
+    def allocate(size: int, alignment: int, stream: int | None) -> torch.Tensor:
+        return torch.empty(size, dtype=torch.int8, device="cuda")
+
+    triton.set_allocator(allocate)
+
+
+# PyTorch ----------------------------------------------------------------------------------------
+
+Peers = list[tuple[str, Callable[[], Contender]]]
+_BACKENDS = {"SDPA cuDNN": "CUDNN_ATTENTION", "SDPA flash": "FLASH_ATTENTION"}
+
+
+def _attention(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """scaled_dot_product_attention with each backend; q, k, v: [H, S, D], taken as one batch of H heads."""
+    a = arguments
+
+    def build(name: str, backend: str) -> Contender:
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        q, k, v = (a[tensor][None] for tensor in "qkv")
+
+        def call() -> torch.Tensor:
+            with sdpa_kernel(getattr(SDPBackend, backend)):
+                return torch.nn.functional.scaled_dot_product_attention(
+                    q, k, v, is_causal=a["CAUSAL"], scale=a["scale"]
+                )
+
+        return Contender(name, call, flops)
+
+    return [(name, partial(build, name, _BACKENDS[name])) for name in _BACKENDS]
+
+
+def _attention_dq(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """The whole backward pass of scaled_dot_product_attention: PyTorch has no call for dQ alone."""
+    a = arguments
+
+    def build(name: str, backend: str) -> Contender:
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        q, k, v = (a[tensor][None].detach().clone().requires_grad_() for tensor in "qkv")
+        with sdpa_kernel(getattr(SDPBackend, backend)):
+            out = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=a["CAUSAL"], scale=a["scale"])
+
+        def call() -> object:
+            return torch.autograd.grad(out, (q, k, v), a["do"][None], retain_graph=True)
+
+        # Five products (S, dP, dV, dK, dQ) where dQ alone needs three.
+        return Contender(name, call, flops * 5 / 3, "computes dQ, dK and dV")
+
+    names = {name.replace("SDPA", "SDPA backward"): backend for name, backend in _BACKENDS.items()}
+    return [(name, partial(build, name, names[name])) for name in names]
+
+
+def _matmul(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """torch.matmul, which has no epilogue, and the product with its epilogue as separate operators."""
+    a = arguments
+
+    def plain() -> Contender:
+        return Contender("torch.matmul", lambda: a["a"] @ a["b"], flops, "no bias, no activation")
+
+    def whole() -> Contender:
+        import torch
+        from torch.nn import functional
+
+        bias = a["bias"].to(a["a"].dtype)
+        activation = {
+            "silu": functional.silu,
+            "gelu": lambda x: functional.gelu(x, approximate="tanh"),
+            "none": lambda x: x,
+        }[a["ACTIVATION"]]
+        return Contender("torch addmm + activation", lambda: activation(torch.addmm(bias, a["a"], a["b"])), flops)
+
+    return [("torch.matmul", plain), ("torch addmm + activation", whole)]
+
+
+_PEERS: Mapping[str, Callable[[Mapping[str, Any], float], Peers]] = {
+    "attention.py": _attention,
+    "attention_dq.py": _attention_dq,
+    "matmul.py": _matmul,
+}

@@ -1,0 +1,74 @@
+"""One kernel in processes of its own: what they reported, and how they ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import ROOT
+
+
+def run_kernel(name: str, check_seconds: float, timing_seconds: float | None) -> dict[str, Any]:
+    """Checks and times of a variant, as data.
+
+    The limits are of one process each; without a limit for the timing there is none. A kernel whose
+    process hung or crashed is not timed. `passed`: every shape was judged and held.
+    """
+    entries, failure = run_process([sys.executable, "-m", "benchmarks.gpu.child", "check", name], check_seconds)
+    result = {
+        **dict(*entries[:1]),
+        "passed": not failure and len(entries) > 1 and not any(entry["failure"] for entry in entries[1:]),
+        "failure": failure,
+        "checks": entries[1:],
+        "timings": [],
+        "timing_failure": "",
+    }
+    if timing_seconds is not None and not failure:
+        command = [sys.executable, "-m", "benchmarks.gpu.child", "time", name]
+        entries, result["timing_failure"] = run_process(command, timing_seconds)
+        result["timings"] = entries[1:]
+    return result
+
+
+def run_process(command: Sequence[str], timeout_seconds: float) -> tuple[list[dict[str, Any]], str]:
+    """The objects a child process reported to the file that is its last argument, and how it failed ("" if it did not).
+
+    A child that takes too long is killed with all its own children.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report, errors = Path(folder, "report"), Path(folder, "errors")
+        with errors.open("w") as stream:
+            child = subprocess.Popen(
+                [*command, str(report)], cwd=ROOT, stdout=stream, stderr=stream, start_new_session=True
+            )
+            try:
+                code = child.wait(timeout_seconds)
+                failure = "" if code == 0 else _ending(code, errors)
+            except subprocess.TimeoutExpired:
+                failure = f"did not end within {timeout_seconds:g} s"
+            finally:
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    child.wait()
+        return _entries(report), failure
+
+
+def _ending(code: int, errors: Path) -> str:
+    """How a process failed: its signal, or its exit code, and the last line it wrote."""
+    lines = errors.read_text(errors="replace").strip().splitlines()
+    how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return f"{how}: {lines[-1][:500]}" if lines else how
+
+
+def _entries(report: Path) -> list[dict[str, Any]]:
+    """The whole lines of a report; a last one that was cut off is left out."""
+    if not report.is_file():
+        return []
+    return [json.loads(line) for line in report.read_text().splitlines(keepends=True) if line.endswith("\n")]

@@ -1,0 +1,89 @@
+"""Every shipped kernel compiles to clean machine code, on the Triton installed and on the newest."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twill.codegen.machine_code import compile_module
+from twill.errors import CheckFailed, InputError
+from twill.frontend.launch import from_json
+from twill.frontend.materialize import materialize
+from twill.schedule import files
+from twill.shipped import VARIANTS, module_path, schedule_path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [variant.name for variant in VARIANTS]
+# On a second Triton one variant of each kernel: the versions differ in API, not in schedules.
+REPRESENTATIVES = [variant for variant in VARIANTS if variant.name in {
+    "attention_d128_fp16", "attention_d64_causal_bf16", "attention_dq_d128_fp16", "matmul_fp16"}]  # fmt: skip
+
+
+def stored(variant):
+    file = files.read(schedule_path(variant))
+    return file.schedule, from_json(file.launch)
+
+
+def require_clean(registers, spill_bytes, hgmma, serialized, shared_bytes, shared_limit, **_):
+    assert spill_bytes == 0
+    assert not serialized
+    assert hgmma > 0
+    assert registers <= 255
+    assert shared_bytes <= shared_limit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids=NAMES)
+def test_no_spills_and_hgmma(variant):
+    schedule, launch = stored(variant)
+    code = compile_module(module_path(variant), schedule.problem.name, materialize(launch, 0))
+    require_clean(**vars(code))
+    # setmaxnreg hands the consumers what the schedule counted on.
+    consumers = {group.registers for group in schedule.groups if not group.producer}
+    wanted = {-(-(count + schedule.problem.limits.reserved_registers) // 8) * 8 for count in consumers}
+    assert wanted <= set(code.role_registers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", REPRESENTATIVES, ids=[variant.name for variant in REPRESENTATIVES])
+def test_the_newest_triton_compiles_them_too(variant):
+    folder = os.environ.get("TWILL_NEWEST_TRITON")
+    if not folder:
+        pytest.skip("TWILL_NEWEST_TRITON does not name a folder with another Triton; `make test` sets it")
+    code = (
+        "import json, sys\n"
+        "from twill.codegen.machine_code import compile_module\n"
+        "from twill.frontend.launch import from_json\n"
+        "from twill.frontend.materialize import materialize\n"
+        "data = json.load(open(sys.argv[2]))\n"
+        "code = compile_module(sys.argv[1], data['problem']['name'], materialize(from_json(data['launch']), 0))\n"
+        "print(json.dumps(vars(code)))\n"
+    )
+    path = os.pathsep.join([folder, str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(module_path(variant)), str(schedule_path(variant))],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert tuple(map(int, found["triton"].split(".")[:2])) >= (3, 9)
+    require_clean(**found)
+
+
+def test_an_unknown_architecture_is_refused():
+    variant = VARIANTS[0]
+    schedule, launch = stored(variant)
+    with pytest.raises(InputError, match="hopper"):
+        compile_module(module_path(variant), schedule.problem.name, materialize(launch, 0), "volta")
+
+
+def test_a_module_that_triton_rejects_says_why(tmp_path):
+    variant = VARIANTS[0]
+    schedule, launch = stored(variant)
+    broken = tmp_path / "broken.py"
+    broken.write_text(module_path(variant).read_text().replace("gl.exp2(", "gl.no_such_function("))
+    with pytest.raises(CheckFailed, match="no_such_function"):
+        compile_module(broken, schedule.problem.name, materialize(launch, 0))

@@ -1,0 +1,165 @@
+"""verify and verify_file: what they run, what they compare with, what they report."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tests.emulate.running import ATTENTION, MATMUL
+from twill import emulate
+from twill.emulate.cases import _arithmetic
+from twill.errors import InputError
+from twill.ir.parser import parse_graph
+from twill.schedule import files
+from twill.schedule.problem import Limits, Op, Problem
+from twill.schedule.schedule import Group, Placement, Schedule
+
+SOURCE = """
+import torch
+import triton
+import triton.language as tl
+
+import twill
+
+
+def inputs(M=128, N=128, K=256):
+    random = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(*s, generator=random).bfloat16() for s in ((M, K), (K, N)))
+    return dict(a=a, b=b, c=torch.zeros(M, N).bfloat16(), M=M, N=N, K=K, BLOCK=64)
+
+
+@twill.kernel(example=inputs, grid=lambda a: (a["M"] // a["BLOCK"], a["N"] // a["BLOCK"]), multiple_of={"K": "BLOCK"})
+@triton.jit
+def product(a, b, c, M, N, K, BLOCK: tl.constexpr):
+    ad = tl.make_tensor_descriptor(a, [M, K], [K, 1], [BLOCK, BLOCK])
+    bd = tl.make_tensor_descriptor(b, [K, N], [N, 1], [BLOCK, BLOCK])
+    cd = tl.make_tensor_descriptor(c, [M, N], [N, 1], [BLOCK, BLOCK])
+    row = tl.program_id(0) * BLOCK
+    column = tl.program_id(1) * BLOCK
+    acc = tl.zeros([BLOCK, BLOCK], tl.float32)
+    for k in range(0, K, BLOCK):
+        acc = tl.dot(ad.load([row, k]), bd.load([k, column]), acc)
+    cd.store([row, column], tl.maximum(acc, 0.0).to(tl.bfloat16))
+"""
+
+LAUNCHER = '''
+
+def product(a, b, c, M, N, K, BLOCK=64):
+    """The launcher a generated module would have: the source kernel's arguments."""
+    default = gl.NVMMASharedLayout.get_default_for([64, 64], gl.bfloat16)
+    ad = TensorDescriptor(a, [M, max(K, 1)], [max(K, 8), 1], [64, 64], default)
+    bd = TensorDescriptor(b, [max(K, 1), N], [N, 1], [64, 64], default)
+    cd = TensorDescriptor(c, [M, N], [N, 1], [64, 64], default)
+    matmul[(M // 64, N // 64)](ad, bd, cd, K // 64, 64, 64, 3, num_warps=4)
+'''
+
+
+@pytest.fixture
+def generated(tmp_path):
+    """A module with its schedule file beside it, as `twill compile` would leave them."""
+    pytest.importorskip("triton")
+    from twill import frontend
+    from twill.frontend.launch import to_json
+    from twill.ir.simplify import simplify
+    from twill.ir.text import print_graph
+
+    kernel = tmp_path / "product.py"
+    kernel.write_text(SOURCE)
+    graph, launch = frontend.lower(frontend.load(kernel))
+    problem = Problem("product", Limits({"TC": 1}), (Op("acc", "TC", occupancy=4, issue=4, latency=4),), ())
+    placed = {"acc": Placement(0, 0, (0,))}
+    schedule = Schedule(problem, "optimal", 4, 4, "unit TC", 4, placed, {}, (Group(1, 240),))
+    files.write(tmp_path / "product_hopper.json", schedule, graph=print_graph(simplify(graph)), launch=to_json(launch))
+    module = tmp_path / "product_hopper.py"
+    module.write_text(MATMUL.read_text() + LAUNCHER)
+    return module
+
+
+def test_a_right_kernel_passes(generated):
+    report = emulate.verify_file(generated, seeds=(0, 1), trip_counts=(0, 1, 2, 3, 7))
+    assert report.passed, report.summary()
+    assert report.trip_counts == (0, 1, 2, 3, 4)  # 4 is the example's own, 7 is out of its reach
+    assert report.notes == ("trip counts [7] cannot be reached with smaller arguments",)
+    assert len(report.runs) == 2 * 5
+    assert all(run.programs == 3 and run.steps > 0 and 0 <= run.max_error <= run.tolerance for run in report.runs)
+    assert max(run.max_error for run in report.runs) > 0
+    assert "10 runs under 2 interleavings, trip counts 0, 1, 2, 3, 4: no race, no deadlock" in report.summary()
+    json.dumps(report.data(), allow_nan=False)
+
+
+@pytest.mark.parametrize(("old", "new", "kind"), [
+    ("gl.maximum(acc, 0.0)", "gl.maximum(acc * 1.1, 0.0)", emulate.WrongResult),
+    ("tma.async_copy_shared_to_global(cd, [row, column], c_tile)", "pass", emulate.WrongResult),
+    ("async_copy_shared_to_global(cd, [row, column]", "async_copy_shared_to_global(cd, [row, 64 - column]",
+     emulate.WrongResult),
+    ("K // 64, 64, 64, 3", "K // 64 + 1, 64, 64, 3", None),  # reads zeros beyond the end: right all the same
+    ("        mbarrier.wait(full.index(slot), phase)\n", "", (emulate.Race, emulate.Poison)),
+])  # fmt: skip
+def test_a_wrong_kernel_fails(generated, old, new, kind):
+    text = generated.read_text()
+    assert old in text
+    generated.write_text(text.replace(old, new))
+    report = emulate.verify_file(generated, seeds=(0,), trip_counts=(2,))
+    assert report.passed is (kind is None)
+    if kind is not None:
+        assert isinstance(report.failures[0], kind)
+        assert report.summary().startswith("trip count 2 (K=128), seed 0: " + str(report.failures[0])[:40])
+        data = report.data()
+        assert data["runs"][0]["failure"]["kind"] == report.failures[0].kind
+        json.dumps(data, allow_nan=False)
+
+
+def test_the_schedule_file_may_lie_elsewhere(generated, tmp_path):
+    moved = generated.with_suffix(".json").rename(tmp_path / "elsewhere.json")
+    with pytest.raises(InputError, match=r"no schedule file product_hopper\.json"):
+        emulate.verify_file(generated)
+    assert emulate.verify_file(generated, schedule=moved, seeds=(0,), trip_counts=(1,)).passed
+
+
+def test_a_plain_schedule_has_no_kernel_to_verify(generated):
+    path = generated.with_suffix(".json")
+    files.write(path, files.read(path).schedule)
+    with pytest.raises(InputError, match="holds no kernel"):
+        emulate.verify_file(generated)
+
+
+def test_any_module_against_any_truth():
+    random = torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(1, 256, 64, generator=random).half() for _ in range(3))
+    arguments = {"q": q, "k": k, "v": v, "o": torch.zeros_like(q), "n": 4, "scale": 0.25, "BLOCK_N": 64}
+
+    def truth(q, k, v, scale, **_):
+        s = q.double() @ k.double().mT * scale * np.log(2)
+        return {"o": torch.softmax(s, -1) @ v.double()}
+
+    report = emulate.verify(ATTENTION, inputs=[arguments], truth=truth, entry="launch", seeds=(0, 1))
+    assert report.passed, report.summary()
+    assert report.trip_counts == ()
+    assert torch.equal(arguments["o"], torch.zeros_like(q))  # it ran on copies
+    arguments["scale"] = 0.5
+    right = truth(q, k, v, 0.25)
+    report = emulate.verify(ATTENTION, inputs=[arguments], truth=[right], entry="launch", seeds=(0,))
+    assert isinstance(report.failures[0], emulate.WrongResult)
+    with pytest.raises(InputError, match="no launcher"):
+        emulate.verify(ATTENTION, inputs=[arguments], truth=truth, entry="missing")
+
+
+def test_the_tolerance_is_read_off_the_arithmetic(generated):
+    stored = files.read(generated.with_suffix(".json"))
+    graph = parse_graph(stored.graph)
+    # 64 products an iteration into each output (and 1); one rounding to bf16, at the store, counted as two.
+    assert _arithmetic(graph, 4) == (1 + 4 * 64, "bf16", 2)
+
+
+def test_the_truth_is_the_kernel_s_meaning_in_float64(generated):
+    from twill.emulate.cases import from_schedule
+
+    cases, entry, _ = from_schedule(generated, None, (2,), 3)
+    assert entry == "product"
+    two = cases[0].arguments
+    exact = (two["a"].flatten()[: 128 * 128].view(128, 128).double() @ two["b"][:128].double()).clamp(min=0).numpy()
+    found = cases[0].outputs["c"].values
+    known = ~np.isnan(found)  # only some programs are run
+    assert known.sum() == 3 * 64 * 64
+    assert np.abs(found - exact)[known].max() < 1e-9

@@ -1,0 +1,128 @@
+"""Running CP-SAT so that it repeats: one thread, limits in deterministic time, slices of two settings in turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ortools.sat.python import cp_model
+
+# Without a linear relaxation the search refutes fastest; with it, it finds its way on some models
+# where that one is lost (docs/solver-notes.md). Slices alternate and grow.
+LINEARIZATION = (0, 1)
+FIRST_SLICE = 1.0  # in CP-SAT's deterministic time, a second or a few of one core
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run knows: values by variable index (None: no solution), best bound, and whether it is settled.
+
+    settled: the solution is optimal (feasible, without an objective), or there provably is none.
+    """
+
+    values: tuple[int, ...] | None
+    objective: int
+    bound: int
+    settled: bool
+
+    @property
+    def infeasible(self) -> bool:
+        return self.settled and self.values is None
+
+
+class Interrupted(Exception):
+    """The time limit, Ctrl-C or the caller's `stop` ended the search."""
+
+
+class Engine:
+    """Runs models one after the other until the time limit of all of them together."""
+
+    def __init__(self, time_limit: float, seed: int, stop: Callable[[], bool] | None) -> None:
+        self.began = time.monotonic()
+        self.time_limit = time_limit
+        self.seed = seed
+        self.stop = stop
+        self.interrupted = False
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def over(self) -> bool:
+        """Whether the search has to end now."""
+        return self.interrupted or self.seconds >= self.time_limit or (self.stop is not None and self.stop())
+
+    def run(self, model: cp_model.CpModel, effort: float, hint: Mapping[int, int] | None = None) -> Outcome:
+        """Solve `model` with at most `effort` deterministic time; hint: values by variable index.
+
+        Raises Interrupted when the search ends before anything is known.
+        """
+        minimizing = model.has_objective()
+        best = Outcome(None, 0, -(1 << 62), False)
+        slice_, turn = FIRST_SLICE, 0
+        while effort > 0:
+            if self.over:
+                if best.values is None:
+                    raise Interrupted
+                return best
+            model.clear_hints()
+            for index, value in (hint or {}).items():
+                model.add_hint(model.get_int_var_from_proto_index(index), value)
+            budget = min(slice_, effort)
+            status, solver = self._slice(model, LINEARIZATION[turn % len(LINEARIZATION)], budget)
+            if status == cp_model.MODEL_INVALID:
+                raise ValueError(f"CP-SAT refuses the model: {model.validate()}")
+            if status == cp_model.INFEASIBLE:
+                return Outcome(None, 0, 0, True)
+            bound = max(best.bound, round(solver.best_objective_bound)) if minimizing else 0
+            if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+                objective = round(solver.objective_value) if minimizing else 0
+                if best.values is None or objective < best.objective:
+                    values = tuple(solver.response_proto.solution)
+                    best = Outcome(values, objective, bound, False)
+                hint = dict(enumerate(best.values or ()))
+            settled = status == cp_model.OPTIMAL or (best.values is not None and bound >= best.objective)
+            best = Outcome(best.values, best.objective, bound, settled)
+            if settled:
+                return best
+            effort -= budget
+            turn += 1
+            if turn % len(LINEARIZATION) == 0:
+                slice_ *= 2
+        return best
+
+    def _slice(self, model: cp_model.CpModel, linearization: int, effort: float) -> tuple[int, cp_model.CpSolver]:
+        """One CP-SAT call, on a thread of its own so that Ctrl-C and `stop` are seen at once."""
+        solver = cp_model.CpSolver()
+        solver.parameters.num_workers = 1
+        solver.parameters.random_seed = self.seed
+        solver.parameters.linearization_level = linearization
+        solver.parameters.max_deterministic_time = effort
+        solver.parameters.max_time_in_seconds = max(0.01, self.time_limit - self.seconds)
+        solver.parameters.catch_sigint_signal = False
+        answer: list[int] = []
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                answer.append(solver.solve(model))
+            except BaseException as error:  # handed to the caller below
+                failure.append(error)
+
+        thread = threading.Thread(target=work, name="cp-sat", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            try:
+                thread.join(0.05)
+                if self.stop is not None and self.stop():
+                    self.interrupted = True
+            except KeyboardInterrupt:
+                self.interrupted = True
+            if self.interrupted and thread.is_alive():
+                solver.stop_search()
+        if failure:
+            raise failure[0]
+        return answer[0], solver

@@ -1,0 +1,202 @@
+"""The search: find a feasible interval from MII upward, exclude every shorter one, then settle the tiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from twill.errors import InputError
+from twill.schedule.problem import Problem
+from twill.schedule.schedule import Schedule, Tier
+from twill.solve import result
+from twill.solve.bounds import rec_mii, res_mii
+from twill.solve.conflict import conflict
+from twill.solve.constraints import Constraints
+from twill.solve.engine import Engine, Interrupted, Outcome
+from twill.solve.grouping import forced_hop, grouping, hop
+from twill.solve.objective import Goal, Objective
+from twill.solve.progress import Progress
+from twill.solve.tiers import SCORES
+from twill.solve.validate import validate
+from twill.solve.variables import Solution, Variables
+
+# Deterministic time: each is a few seconds of one core at most.
+PROBE_EFFORT = 6.0  # to find a schedule at one interval
+WINDOW_EFFORT = 2.0  # to exclude a window of intervals, before it is split
+LAST_EFFORT = 16.0  # to exclude one interval that could not be split
+TIER_EFFORT = 8.0  # to settle one tier
+
+
+class Search:
+    """One solve of one problem; `run` is called once."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        time_limit: float,
+        seed: int,
+        progress: Callable[[Progress], None] | None,
+        stop: Callable[[], bool] | None,
+        tiers: Sequence[str],
+    ) -> None:
+        validate(problem)
+        unknown = [tier for tier in tiers if tier not in SCORES]
+        if unknown:
+            raise InputError(f"There is no tier {unknown[0]}.", hint=f"The tiers are {', '.join(SCORES)}.")
+        rec_mii(problem)  # a positive cycle of distance 0 is refused whatever the groups are
+        self.problem = problem
+        self.tiers = tuple(tiers)
+        self.grouping = grouping(problem)
+        self.engine = Engine(time_limit, seed, stop)
+        self.tell = progress or (lambda record: None)
+        self.best: Solution | None = None
+        self.mii = self.lower = 1
+        self.reason = ""
+
+    def run(self) -> Schedule:
+        """The best schedule found and what is proved of it."""
+        if self.grouping.conflict:
+            return result.nothing(self.problem, "infeasible", 1, self.grouping.conflict)
+        self._bounds()
+        try:
+            self._find()
+            self._exclude()
+            if self.best is None and self.lower > self._longest():
+                return self._infeasible()
+        except (Interrupted, KeyboardInterrupt):
+            self.engine.interrupted = True
+        if self.best is None:
+            reason = f"no schedule found in {self.engine.time_limit:g} s; no II below {self.lower} is possible"
+            return self._finish(result.nothing(self.problem, "unknown", min(self.lower, self._longest()), reason))
+        return self._finish(self._settle())
+
+    # The interval.
+
+    def _bounds(self) -> None:
+        """MII = max(ResMII, RecMII), hops counted where the groups are known to differ; II >= 1."""
+        hops = {k: forced_hop(self.problem, self.grouping, dep) for k, dep in enumerate(self.problem.deps)}
+        busiest, cycle = res_mii(self.problem), rec_mii(self.problem, hops)
+        self.mii = self.lower = max(1, busiest.ii, cycle.ii)
+        self.reason = str(busiest if busiest.ii >= cycle.ii else cycle)
+        if max(busiest.ii, cycle.ii) < 1:
+            self.reason = "an interval is at least one cycle"
+
+    def _longest(self) -> int:
+        """If any interval is feasible, one up to this is: beyond it, some cycle has nothing in it and can go."""
+        total = 0
+        for op in self.problem.ops:
+            waits = [dep.latency + hop(self.problem, dep) for dep in self.problem.deps if dep.src == op.id]
+            total += max(op.completion, op.issue, *waits, 0) + 1
+        return max(total, res_mii(self.problem).ii, rec_mii(self.problem).ii)
+
+    def _find(self) -> None:
+        """Try MII, then intervals ever further above it, until one is feasible."""
+        ii, step, longest = self.lower, max(1, self.lower // 64), self._longest()
+        while True:
+            self._report("interval")
+            for most in self._group_counts():
+                self._attempt(ii, ii, PROBE_EFFORT, most)
+                if self.best is not None:
+                    return
+            if ii >= longest:
+                return
+            ii, step = min(ii + step, longest), 2 * step
+
+    def _group_counts(self) -> list[int]:
+        """Numbers of groups to try: where ops are free to go anywhere, few first."""
+        most = self.grouping.max_groups
+        few = self.grouping.clique + 1
+        return [few, most] if few < most and len(self.grouping.classes) > few else [most]
+
+    def _exclude(self) -> None:
+        """Raise the lower bound to the best interval, window by window, finding shorter ones on the way.
+
+        The lower half of what is open goes first. A window not settled in its effort is halved; a
+        single interval that cannot be settled in a larger one stays open and ends the proof there.
+        """
+        top = self.best.ii - 1 if self.best else self._longest()
+        windows = [(self.lower, top)]
+        stuck: list[int] = []
+        while windows:
+            low, high = windows.pop()
+            high = high if self.best is None else min(high, self.best.ii - 1)
+            if low > high:
+                continue
+            self.lower = min([low, *stuck])
+            self._report("proof")
+            middle = (low + high) // 2
+            if middle < high:
+                windows.append((middle + 1, high))
+            outcome = self._attempt(low, middle, LAST_EFFORT if low == middle else WINDOW_EFFORT)
+            if outcome.values is not None or (not outcome.infeasible and low < middle):
+                windows.append((low, middle))
+            elif not outcome.infeasible:
+                stuck.append(low)
+        proved = top + 1 if self.best is None else self.best.ii
+        self.lower = min([proved, *stuck])
+
+    def _attempt(self, low: int, high: int, effort: float, most_groups: int | None = None) -> Outcome:
+        """Look for a schedule with an interval in [low, high]; a better one becomes the best."""
+        groups = self.grouping if most_groups is None else replace(self.grouping, max_groups=most_groups)
+        variables = Variables(self.problem, groups, low, high)
+        Constraints(variables).add_constraints()
+        outcome = self.engine.run(variables.model, effort)
+        if outcome.values is not None:
+            self.best = variables.decode(outcome.values)
+        return outcome
+
+    # The tiers.
+
+    def _settle(self) -> Schedule:
+        """Fix the interval, then each tier in turn, and say of each what is proved."""
+        assert self.best is not None
+        ii = self.best.ii
+        variables = Variables(self.problem, self.grouping, ii, ii)
+        goals = Objective(Constraints(variables).add_constraints()).goals(self.tiers)
+        hint = variables.encode(self.best)
+        tiers = []
+        for goal in goals:
+            value = goal.minimized(SCORES[goal.name](self._schedule()))
+            bound = goal.least
+            if value > bound and not self.engine.over:
+                self._report(goal.name)
+                variables.model.minimize(goal.expression)
+                try:
+                    outcome = self.engine.run(variables.model, TIER_EFFORT, hint)
+                except (Interrupted, KeyboardInterrupt):
+                    self.engine.interrupted = True
+                else:
+                    bound = max(bound, outcome.bound)
+                    if outcome.values is not None:
+                        value = outcome.objective
+                        self.best = variables.decode(outcome.values)
+                        hint = dict(enumerate(outcome.values))
+            variables.model.add(goal.expression <= value)
+            tiers.append(self._tier(goal, value, bound))
+        return replace(self._schedule(), tiers=(Tier("ii", ii, self.lower, self.lower == ii), *tiers))
+
+    @staticmethod
+    def _tier(goal: Goal, value: int, bound: int) -> Tier:
+        bound = min(bound, value)
+        return Tier(goal.name, goal.value(value), goal.value(bound), bound == value)
+
+    def _schedule(self) -> Schedule:
+        assert self.best is not None
+        ii = self.best.ii
+        if self.lower < ii:
+            reason = f"II is between {self.lower} and {ii}; the proof was not finished"
+            return result.schedule(self.problem, self.best, "feasible", self.lower, reason)
+        reason = self.reason if ii == self.mii else f"II {ii - 1} refuted, as was every II from MII {self.mii} on"
+        return result.schedule(self.problem, self.best, "optimal", ii, reason)
+
+    def _infeasible(self) -> Schedule:
+        self._report("conflict")
+        reason = conflict(self.problem, self._longest(), self.engine)
+        return self._finish(result.nothing(self.problem, "infeasible", self.mii, reason))
+
+    def _finish(self, schedule: Schedule) -> Schedule:
+        return replace(schedule, seconds=round(self.engine.seconds, 3))
+
+    def _report(self, phase: str) -> None:
+        self.tell(Progress(phase, self.best.ii if self.best else 0, self.lower, self.engine.seconds))

@@ -1,0 +1,69 @@
+"""The tiers of the objective after the interval, and what a given schedule scores in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twill.schedule.schedule import Schedule
+from twill.solve.grouping import hop
+
+# Slack stands before total time: a prologue is paid once, a stall in every iteration. With the two
+# the other way round nothing asks for the next tile's QK ahead of this tile's softmax.
+TIERS = ("slack", "total time", "register traffic", "groups", "ring slack")
+
+
+def total_time(schedule: Schedule) -> int:
+    """(trip_count - 1) * ii + length, in cycles."""
+    return (schedule.problem.trip_count - 1) * schedule.ii + schedule.length
+
+
+def register_traffic(schedule: Schedule) -> int:
+    """Registers per thread that values take in groups that use them without defining them, summed."""
+    at = schedule.placements
+    foreign = {(d.src, g) for d in schedule.problem.deps for g in set(at[d.dst].groups) - set(at[d.src].groups)}
+    return sum(schedule.problem.op(id).registers for id, _ in foreign)
+
+
+def groups(schedule: Schedule) -> int:
+    """Number of warp groups."""
+    return len(schedule.groups)
+
+
+def slack(schedule: Schedule) -> int:
+    """Cycles by which every blocking dependence may be late before its wait stalls; at most ii."""
+    at, least = schedule.placements, schedule.ii
+    for dep in schedule.problem.deps:
+        if dep.blocking:
+            apart = 0 if set(at[dep.dst].groups) <= set(at[dep.src].groups) else hop(schedule.problem, dep)
+            gap = schedule.start(dep.dst) + dep.distance * schedule.ii - schedule.start(dep.src)
+            least = min(least, gap - dep.latency - apart)
+    return least
+
+
+def ring_slack(schedule: Schedule) -> int:
+    """Depth that rings written by ops of variable latency have beyond what their buffers' lives need, summed."""
+    total = 0
+    for op in schedule.problem.ops:
+        if op.variable_latency and op.id in schedule.rings:
+            total += schedule.rings[op.id] - needed_depth(schedule, op.id)
+    return total
+
+
+def needed_depth(schedule: Schedule, id: str) -> int:
+    """The least depth that covers the life of the buffer op `id` writes (rule 6)."""
+    problem, ii = schedule.problem, schedule.ii
+    ends = [
+        schedule.start(dep.dst) + dep.distance * ii + problem.op(dep.dst).completion - schedule.start(id)
+        for dep in problem.deps
+        if dep.src == id
+    ]
+    return max(1, -(-max(ends, default=problem.op(id).completion) // ii))
+
+
+SCORES: Mapping[str, Callable[[Schedule], int]] = {
+    "total time": total_time,
+    "register traffic": register_traffic,
+    "groups": groups,
+    "slack": slack,
+    "ring slack": ring_slack,
+}
