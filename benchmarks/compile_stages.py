@@ -117,10 +117,10 @@ def measure(name: str) -> dict[str, Any]:
 
     imports = time.perf_counter() - began
     cold = sample(CASES[name])
-    # Linux counts in KiB; ptxas and the disassembler are children.
-    peak, tools = (resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    # Linux counts in KiB. The children's figure says nothing: a child starts with its parent's maximum.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
-        "import_seconds": imports, "peak_bytes": peak, "tools_peak_bytes": tools,
+        "import_seconds": imports, "peak_bytes": peak,
         "cold": asdict(cold), "warm": asdict(sample(CASES[name])),
     }  # fmt: skip
 

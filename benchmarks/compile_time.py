@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks import record
@@ -36,7 +35,7 @@ _TIMEOUT_SECONDS = 600
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The result file.")
 def main(runs: int, kernels: tuple[str, ...], output: Path | None) -> None:
     """Time each stage of the compiler on the kernels that ship, cold and warm."""
-    console = Console()
+    console = record.console()
     results: dict[str, Any] = {}
     failures: list[str] = []
     for name in kernels or tuple(CASES):
@@ -84,7 +83,6 @@ def summary(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "import_seconds": asdict(summarize([sample["import_seconds"] for sample in samples])),
         "peak_bytes": asdict(summarize([sample["peak_bytes"] for sample in samples])),
-        "tools_peak_bytes": asdict(summarize([sample["tools_peak_bytes"] for sample in samples])),
         **{kind: _stages([sample[kind]["seconds"] for sample in samples]) for kind in ("cold", "warm")},
         "schedules": [{"ii_cycles": ii, "subtiles": n, "status": status} for ii, n, status in sorted(schedules)],
         "failures": sorted({failure for one in both for failure in one["failures"]}),
@@ -101,7 +99,7 @@ def table(results: Mapping[str, Any]) -> Table:
     """Two rows a kernel: seconds of each stage, median with the quartiles of the total."""
     shown = Table(title="Seconds, median (total with its quartiles)", title_justify="left", box=None, pad_edge=False)
     for column in ("kernel", "", "import", *STAGES, "total", "peak MB"):
-        shown.add_column(column, justify="left" if column in ("kernel", "") else "right")
+        shown.add_column(column, no_wrap=True, justify="left" if column in ("kernel", "") else "right")
     for name, result in results.items():
         for kind in ("cold", "warm"):
             total = Summary(**result[kind]["total"])

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from twill import __version__
 from twill.schedule.document import write_text
 
@@ -43,6 +45,12 @@ def provenance() -> dict[str, Any]:
         },
         **_commit(),
     }
+
+
+def console() -> Console:
+    """Where the tables go: wide enough for them where the output is no terminal."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=160)
 
 
 def write(name: str, results: Any, path: Path | None = None, facts: Mapping[str, Any] | None = None) -> Path:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from benchmarks import record
 from benchmarks.gpu.processes import run_kernel
@@ -40,7 +39,7 @@ def main(kernels: tuple[str, ...], timing: bool, check_timeout: int, timing_time
     import torch
 
     device = torch.cuda.get_device_name()
-    console = Console()
+    console = record.console()
     results: dict[str, Any] = {}
     for name in kernels or tuple(variant.name for variant in VARIANTS):
         with console.status(name):

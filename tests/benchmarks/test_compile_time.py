@@ -37,7 +37,7 @@ def test_a_stage_that_was_never_announced_is_an_error():
 def sample(scale, ii=2048, failures=()):
     seconds = {stage: scale * (1.0 + number) for number, stage in enumerate(STAGES)}
     one = {"seconds": seconds, "ii_cycles": ii, "subtiles": 2, "status": "optimal", "failures": list(failures)}
-    return {"import_seconds": 1.0, "peak_bytes": 2e9, "tools_peak_bytes": 1e8, "cold": one, "warm": one}
+    return {"import_seconds": 1.0, "peak_bytes": 2e9, "cold": one, "warm": one}
 
 
 def test_medians_are_taken_by_stage_and_different_answers_are_all_kept():

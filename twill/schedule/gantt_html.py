@@ -109,7 +109,7 @@ def _bar(drawn: Timeline, bar: Bar, y: int, scale: float) -> str:
     data = f'data-op="{escape(bar.op.id)}" data-i="{bar.iteration}" data-begin="{bar.begin}" data-end="{bar.end}"'
     fill = f'rx="2" fill="{colour(drawn.families[bar.op.id], bar.op.subtile)}"'
     drawing = _rect("bar", x, y + 2, width, _ROW - 4, f"{fill} {data}")
-    for text in (f"{title(bar.op)} #{bar.iteration}", f"#{bar.iteration}"):
+    for text in (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}"):
         if (len(text) + 0.5) * _CHARACTER_PIXELS <= width:
             return drawing + _text(text, x + width / 2, y + _ROW / 2 + 4, "in", "middle")
     return drawing
@@ -126,7 +126,7 @@ def _text(text: str, x: float, y: float, kind: str, anchor: str, more: str = "")
 def _key(drawn: Timeline) -> str:
     named: dict[int, str] = {}
     for op in drawn.schedule.problem.ops:
-        named.setdefault(drawn.families[op.id], family(op) if op.subtile is not None else title(op))
+        named.setdefault(drawn.families[op.id], family(op))
     key = "".join(
         f'<span><i style="background:{colour(number, None)}"></i>{escape(name)}</span>'
         for number, name in list(named.items())[:_MAX_KEY]

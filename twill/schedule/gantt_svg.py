@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twill.errors import NoSchedule
 from twill.schedule.palette import TEXT, colour
 from twill.schedule.schedule import Schedule
-from twill.schedule.timeline import Bar, Timeline, family, timeline, title
+from twill.schedule.timeline import Bar, Timeline, family, timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,7 +141,7 @@ def _names(axes: Any, drawn: Timeline, placed: Sequence[tuple[Bar, float]]) -> N
         width = _width(drawn, bar)
         room = int(width * inches_per_cycle / _CHARACTER_INCHES)
         name = next(
-            (each for each in (f"{title(bar.op)} #{bar.iteration}", f"#{bar.iteration}") if len(each) <= room), ""
+            (each for each in (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}") if len(each) <= room), ""
         )
         if name:
             axes.text(bar.begin + width / 2, y + 0.52, name, ha="center", va="center", fontsize=7.5, color=TEXT,
@@ -158,7 +158,7 @@ def _legend(chart: Figure, drawn: Timeline) -> None:
 
     named: dict[int, str] = {}
     for op in drawn.schedule.problem.ops:
-        named.setdefault(drawn.families[op.id], family(op) if op.subtile is not None else title(op))
+        named.setdefault(drawn.families[op.id], family(op))
     shown = [Patch(color=colour(number, None), label=name[:24]) for number, name in list(named.items())[:_MAX_LEGEND]]
     legend = chart.legend(
         handles=shown, loc="outside lower center", ncols=min(len(shown), 12), fontsize=8, frameon=False,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from string import ascii_letters, ascii_uppercase
 
-from twill.schedule.problem import Op, Problem
-from twill.schedule.timeline import family, title
+from twill.schedule.problem import Problem
+from twill.schedule.timeline import family
 
 OTHERS = "#"  # ops beyond the alphabet
 
@@ -21,13 +21,13 @@ def letters(problem: Problem) -> dict[str, str]:
     found: dict[str, str] = {}
     if not pairs:
         for op in problem.ops:
-            found[op.id] = _pick(title(op), ascii_letters, set(found.values()))
+            found[op.id] = _pick(op.id, ascii_letters, set(found.values()))
         return found
     capital: dict[str, str] = {}
     for op in problem.ops:
         name = family(op) if op.subtile is not None else op.id
         if name not in capital:
-            capital[name] = _pick(_word(op), ascii_uppercase, set(capital.values()))
+            capital[name] = _pick(name, ascii_uppercase, set(capital.values()))
         found[op.id] = capital[name].lower() if op.subtile == 1 else capital[name]
     return found
 
@@ -35,10 +35,6 @@ def letters(problem: Problem) -> dict[str, str]:
 def plain(text: str) -> str:
     """`text` in ASCII, so that every character is one column wide and no terminal or source file chokes on it."""
     return "".join(each if " " <= each <= "~" else ascii(each)[1:-1] for each in text)
-
-
-def _word(op: Op) -> str:
-    return family(op) if not op.label else op.label
 
 
 def _pick(name: str, alphabet: str, taken: Collection[str]) -> str:

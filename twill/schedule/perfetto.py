@@ -7,7 +7,7 @@ from typing import Any
 
 from twill.schedule.gantt_svg import require_placements
 from twill.schedule.schedule import Schedule
-from twill.schedule.timeline import timeline, title
+from twill.schedule.timeline import timeline
 
 _PROCESSES = {"phase": 1, "unit": 2, "group": 3}
 
@@ -45,7 +45,7 @@ def perfetto(schedule: Schedule) -> str:
                 {**_named("thread_sort_index", process, thread + row, ""), "args": {"sort_index": thread + row}}
             )
         for bar in lane.bars:
-            name = f"{title(bar.op)} #{bar.iteration}"
+            name = f"{bar.op.id} #{bar.iteration}"
             arguments = _arguments(schedule, bar.op.id, bar.iteration)
             events.append(_event(name, process, thread + bar.row, bar.begin, bar.end, arguments))
         thread += lane.rows

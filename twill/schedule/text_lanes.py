@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twill.schedule.letters import plain
-from twill.schedule.timeline import Bar, Lane, title
+from twill.schedule.timeline import Bar, Lane
 
 NAME_COLUMNS = 9
 MAX_ROWS = 6  # of one lane; what needs more is said to be left out
@@ -108,7 +108,7 @@ def _lettered(bar: Bar, width: int, letters: Mapping[str, str], opens: bool, clo
 
 
 def _named(bar: Bar, width: int, letters: Mapping[str, str], opens: bool, closes: bool) -> str:
-    name, iteration = plain(title(bar.op)), str(bar.iteration)
+    name, iteration = plain(bar.op.id), str(bar.iteration)
     left, right = "[" if opens else "<", "]" if closes else ">"
     for text in (f"{name} #{iteration}", f"{letters[bar.op.id]} #{iteration}"):
         if len(text) + 2 <= width:

@@ -95,8 +95,8 @@ def family(op: Op) -> str:
 
 
 def title(op: Op) -> str:
-    """What a picture calls the op: its label, else its id."""
-    return op.label or op.id
+    """What the op is and does: its id, which is its name in the source, and its label."""
+    return f"{op.id}: {op.label}" if op.label and op.label != op.id else op.id
 
 
 def timeline(schedule: Schedule) -> Timeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -53,7 +53,8 @@ def grouping(problem: Problem, *, sets: bool = True, roles: bool = True) -> Grou
     for together in problem.colocate if sets else ():
         networkx.add_path(joined, together)
     order = {op.id: k for k, op in enumerate(problem.ops)}
-    components = sorted((sorted(c, key=order.__getitem__) for c in networkx.connected_components(joined)), key=_first(order))
+    components = [sorted(ids, key=order.__getitem__) for ids in networkx.connected_components(joined)]
+    components.sort(key=lambda ids: order[ids[0]])
     owner = {id: k for k, ids in enumerate(components) for id in ids}
 
     apart = networkx.Graph()
@@ -78,7 +79,11 @@ def grouping(problem: Problem, *, sets: bool = True, roles: bool = True) -> Grou
     ranked = clique + [k for k in range(len(components)) if k not in clique]
     rank = {k: position for position, k in enumerate(ranked)}
     limits = problem.limits
-    most = min(limits.max_groups, NAMED_BARRIERS, limits.max_warps) if sets else len(components)
+    most = min(
+        limits.max_groups if sets else len(components),
+        limits.max_warps if roles else len(components),
+        NAMED_BARRIERS,
+    )
     return Grouping(
         classes=tuple(tuple(problem.op(id) for id in components[k]) for k in ranked),
         apart=frozenset((min(rank[a], rank[b]), max(rank[a], rank[b])) for a, b in apart.edges),
@@ -86,6 +91,20 @@ def grouping(problem: Problem, *, sets: bool = True, roles: bool = True) -> Grou
         max_groups=max(1, min(most, len(components))),
         conflict=conflict,
     )
+
+
+def gathered(problem: Problem, groups: Grouping) -> Grouping | None:
+    """A narrower grouping in which no register value leaves its group where that can be; None if it is not narrower.
+
+    Schedules of the narrower problem are schedules of the wider one, and far faster to find where ops are free.
+    """
+    values = [
+        (dep.src, dep.dst)
+        for dep in problem.deps
+        if problem.op(dep.src).registers > 0 and groups.together(dep.src, dep.dst) is not False
+    ]
+    narrower = grouping(replace(problem, colocate=(*problem.colocate, *values)))
+    return None if narrower.conflict or len(narrower.classes) == len(groups.classes) else narrower
 
 
 def forced_hop(problem: Problem, groups: Grouping, dep: Dep) -> int:
@@ -97,10 +116,6 @@ def hop(problem: Problem, dep: Dep) -> int:
     """Cycles the dependence takes longer between two groups (rule 1)."""
     limits = problem.limits
     return limits.value_hop if problem.op(dep.src).registers > 0 else limits.signal_hop
-
-
-def _first(order: dict[str, int]):  # type: ignore[no-untyped-def]
-    return lambda ids: order[ids[0]]
 
 
 def _clique(apart: networkx.Graph, components: list[list[str]]) -> list[int]:

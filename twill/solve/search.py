@@ -13,7 +13,7 @@ from twill.solve.bounds import rec_mii, res_mii
 from twill.solve.conflict import conflict
 from twill.solve.constraints import Constraints
 from twill.solve.engine import Engine, Interrupted, Outcome
-from twill.solve.grouping import forced_hop, grouping, hop
+from twill.solve.grouping import Grouping, forced_hop, gathered, grouping, hop
 from twill.solve.objective import Goal, Objective
 from twill.solve.progress import Progress
 from twill.solve.tiers import SCORES
@@ -95,19 +95,24 @@ class Search:
         ii, step, longest = self.lower, max(1, self.lower // 64), self._longest()
         while True:
             self._report("interval")
-            for most in self._group_counts():
-                self._attempt(ii, ii, PROBE_EFFORT, most)
+            for groups in self._narrowed():
+                self._attempt(ii, ii, PROBE_EFFORT, groups)
                 if self.best is not None:
                     return
             if ii >= longest:
                 return
             ii, step = min(ii + step, longest), 2 * step
 
-    def _group_counts(self) -> list[int]:
-        """Numbers of groups to try: where ops are free to go anywhere, few first."""
-        most = self.grouping.max_groups
+    def _narrowed(self) -> list[Grouping]:
+        """Groupings to look for a schedule in, the narrowest first; the last one leaves nothing out."""
+        found = [self.grouping]
         few = self.grouping.clique + 1
-        return [few, most] if few < most and len(self.grouping.classes) > few else [most]
+        if few < self.grouping.max_groups:
+            found.insert(0, replace(self.grouping, max_groups=few))
+        narrower = gathered(self.problem, self.grouping)
+        if narrower is not None:
+            found.insert(0, narrower)
+        return found
 
     def _exclude(self) -> None:
         """Raise the lower bound to the best interval, window by window, finding shorter ones on the way.
@@ -136,10 +141,9 @@ class Search:
         proved = top + 1 if self.best is None else self.best.ii
         self.lower = min([proved, *stuck])
 
-    def _attempt(self, low: int, high: int, effort: float, most_groups: int | None = None) -> Outcome:
+    def _attempt(self, low: int, high: int, effort: float, groups: Grouping | None = None) -> Outcome:
         """Look for a schedule with an interval in [low, high]; a better one becomes the best."""
-        groups = self.grouping if most_groups is None else replace(self.grouping, max_groups=most_groups)
-        variables = Variables(self.problem, groups, low, high)
+        variables = Variables(self.problem, groups or self.grouping, low, high)
         Constraints(variables).add_constraints()
         outcome = self.engine.run(variables.model, effort)
         if outcome.values is not None:

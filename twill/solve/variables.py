@@ -106,13 +106,18 @@ class Variables:
         return Solution(ii, start, group, {id: values[extra.index] for id, extra in self.extra.items()})
 
     def encode(self, solution: Solution) -> dict[int, int]:
-        """Values by index of the variables that a solution of the same interval decides: a hint."""
+        """Values by index of the variables that a solution of the same interval decides: a hint.
+
+        Its groups are renumbered in the order in which this model's classes open them.
+        """
         values = {}
         for id, start in solution.start.items():
             values[self.stage[id].index], values[self.slot[id].index] = divmod(start, solution.ii)
+        number: dict[int, int] = {}
         for ops, row in zip(self.grouping.classes, self.member, strict=True):
+            on = number.setdefault(solution.group[ops[0].id], len(number))
             for g, literal in enumerate(row):
-                values[literal.index] = int(solution.group[ops[0].id] == g)
+                values[literal.index] = int(on == g)
         return values
 
     def _add_times(self) -> None:
