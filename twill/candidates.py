@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from twill.errors import InputError, Unsupported
+from twill.errors import InputError, NoSchedule, Unsupported
+from twill.interrupt import ctrl_c_stops
 from twill.ir.graph import Graph
 from twill.ir.subtile import split
 from twill.machine import Machine, lower
@@ -20,7 +21,8 @@ SUBTILES = (1, 2, 3)
 class Candidate:
     """One number of sub-tiles: its graph and problem, its bound, and its schedule once solved.
 
-    bound_cycles: no schedule of the whole loop is shorter. reason: why there is no schedule.
+    bound_cycles: no schedule of the whole loop is shorter. reason: why there is no schedule. pending:
+    time ran out before there was one. stopped: Ctrl-C ended its solve.
     """
 
     subtiles: int
@@ -29,6 +31,20 @@ class Candidate:
     bound_cycles: int = 0
     schedule: Schedule | None = None
     reason: str = ""
+    pending: bool = False
+    stopped: bool = False
+
+    @property
+    def name(self) -> str:
+        """The number of sub-tiles in words."""
+        return "1 sub-tile" if self.subtiles == 1 else f"{self.subtiles} sub-tiles"
+
+    @property
+    def bound_ii(self) -> int:
+        """No II below this is possible."""
+        if self.schedule is not None:
+            return self.schedule.lower_bound
+        return self.bound_cycles // self.problem.trip_count if self.problem else 0
 
     @property
     def cycles(self) -> int | None:
@@ -73,26 +89,74 @@ def enumerate_candidates(graph: Graph, machine: Machine, trip_count: int, subtil
     return tuple(found)
 
 
-def choose(candidates: tuple[Candidate, ...], time_limit: float, tell: Callable[[str], None]) -> tuple[Candidate, ...]:
-    """The candidates with their schedules, best first; those that cannot win are not solved."""
+def choose(
+    candidates: tuple[Candidate, ...], time_limit: float, tell: Callable[[str], None] = lambda message: None
+) -> tuple[Candidate, ...]:
+    """The candidates with their schedules, best first; those that cannot win are not solved.
+
+    time_limit: seconds for all of them together. Ctrl-C ends the search like the limit does: what was
+    found until then is the answer. Raises NoSchedule when that is nothing.
+    """
+    with ctrl_c_stops() as stop:
+        done = _solved(candidates, time_limit, tell, stop)
+    ranked = tuple(sorted(done, key=lambda candidate: candidate.rank))
+    if ranked[0].cycles is None:
+        raise _nothing(ranked, time_limit)
+    return ranked
+
+
+def _solved(
+    candidates: tuple[Candidate, ...], time_limit: float, tell: Callable[[str], None], stop: Callable[[], bool]
+) -> list[Candidate]:
+    """Every candidate with its schedule or the reason it has none, the most promising solved first."""
     from twill.solve import solve
 
     began = time.perf_counter()
     done: list[Candidate] = []
     best: int | None = None
     for candidate in sorted(candidates, key=lambda c: (c.problem is None, c.bound_cycles, -c.subtiles)):
+        left = time_limit - (time.perf_counter() - began)
         if candidate.problem is None:
             done.append(candidate)
             continue
         if best is not None and candidate.bound_cycles > best:
             done.append(replace(candidate, reason=f"its bound of {candidate.bound_cycles} cycles cannot win"))
             continue
-        left = max(1.0, time_limit - (time.perf_counter() - began))
-        name = "1 sub-tile" if candidate.subtiles == 1 else f"{candidate.subtiles} sub-tiles"
-        tell(f"solving {name}: {len(candidate.problem.ops)} ops")
-        schedule = solve(candidate.problem, time_limit=left)
-        solved = replace(candidate, schedule=schedule, reason="" if schedule.placements else schedule.reason)
+        if stop() or (left <= 0 and done):
+            reason = "not tried: stopped by Ctrl-C" if stop() else "not tried: no time was left"
+            done.append(replace(candidate, reason=reason, stopped=stop(), pending=True))
+            continue
+        title = f"solving {candidate.name}, {len(candidate.problem.ops)} ops"
+        tell(title)
+        schedule = solve(
+            candidate.problem,
+            time_limit=max(left, 0.01),
+            progress=lambda record, title=title: tell(f"{title}: {record}"),  # type: ignore[misc]
+            stop=stop,
+        )
+        solved = replace(
+            candidate,
+            schedule=schedule,
+            reason="" if schedule.placements else schedule.reason,
+            stopped=stop(),
+            pending=schedule.status == "unknown",
+        )
         done.append(solved)
         if solved.cycles is not None and (best is None or solved.cycles < best):
             best = solved.cycles
-    return tuple(sorted(done, key=lambda candidate: candidate.rank))
+    return done
+
+
+def _nothing(candidates: tuple[Candidate, ...], time_limit: float) -> NoSchedule:
+    """No candidate has a schedule: because none can have one, or because the search was cut short."""
+    graph = next(candidate.graph for candidate in candidates if candidate.graph is not None)
+    where = graph.loop.location
+    pending = [candidate for candidate in candidates if candidate.pending]
+    if pending:
+        bounds = ", ".join(f"{each.bound_ii} with {each.name}" for each in pending)
+        cut = "before Ctrl-C was pressed" if any(each.stopped for each in pending) else f"in {time_limit:g} s"
+        message = f"no schedule of `{graph.name}` was found {cut}; II is at least {bounds}."
+        return NoSchedule(message, hint="Give it more time with --time-limit.", location=where)
+    reasons = "; ".join(f"with {each.name}, {each.reason}" for each in candidates)
+    hint = "Try smaller block sizes with -D."
+    return NoSchedule(f"`{graph.name}` has no schedule: {reasons}.", hint=hint, location=where)

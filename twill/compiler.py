@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from twill import frontend
 from twill.candidates import Candidate, choose, enumerate_candidates
-from twill.codegen.gluon import emit
-from twill.codegen.machine_code import CAPABILITY
-from twill.codegen.plan import Plan, plan
+from twill.codegen.machine_code import CAPABILITY, MachineCode
+from twill.codegen.plan import Plan
 from twill.errors import CheckFailed, InputError, NoSchedule, Unsupported
+from twill.feedback import refine
 from twill.frontend.launch import Launch
 from twill.frontend.launch import to_json as launch_json
 from twill.ir.graph import Graph
@@ -38,7 +38,7 @@ class Compiled:
     """A compiled kernel: what went in, what was decided, what came out.
 
     stem names its files. candidates holds every number of sub-tiles that was looked at, the chosen
-    one first; source is the emitted module; constants and example are the options it was compiled with.
+    one first; source is the emitted module; code is its machine code (None without an example); constants and example are the options it was compiled with.
     """
 
     stem: str
@@ -50,6 +50,7 @@ class Compiled:
     plan: Plan
     source: str
     candidates: tuple[Candidate, ...]
+    code: MachineCode | None
     constants: Mapping[str, Any]
     example: Mapping[str, Any]
 
@@ -121,12 +122,22 @@ def compile(
             hint="`twill compile --emit schedule` shows its schedule.",
         )
     tell("writing the kernel")
-    decided = plan(best.graph, schedule, launch)
+    emitted = refine(best.graph, schedule, launch, lambda tighter: resolve(tighter, time_limit), tell)
+    schedule = emitted.schedule
+    if emitted.history:
+        schedule = replace(schedule, provenance={**schedule.provenance, "feedback": list(emitted.history)})
     stem = f"{graph.name}_{machine.name}"
     return Compiled(
-        stem, source, machine, best.graph, launch, schedule, decided, emit(decided), ranked,
+        stem, source, machine, best.graph, launch, schedule, emitted.plan, emitted.source, ranked, emitted.code,
         dict(constants or {}), dict(example or {}),
     )  # fmt: skip
+
+
+def resolve(schedule: Schedule, time_limit: float) -> Schedule:
+    """A schedule of the same problem under its new limits, with the old one's provenance."""
+    from twill.solve import solve
+
+    return replace(solve(schedule.problem, time_limit=time_limit), provenance=schedule.provenance)
 
 
 def trip_count(graph: Graph, launch: Launch) -> int:

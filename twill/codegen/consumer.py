@@ -75,6 +75,7 @@ class Consumer(Role):
         stream: Stream,
         tokens: tuple[tuple[str, Token], ...],
         threshold: int,
+        isolation: int,
         *,
         first: bool,
     ) -> None:
@@ -82,6 +83,7 @@ class Consumer(Role):
         self.stream = stream
         self.tokens = tokens
         self.threshold = threshold
+        self.isolation = isolation
         self.subtiles = {
             kernel.schedule.problem.op(step.op).subtile for step in stream.steps
         } | ({None} if first else set())  # fmt: skip
@@ -394,12 +396,17 @@ class Consumer(Role):
         left = self._left(op, a, layout, place, iteration, out)
         right = self._right(op, b, place, iteration, out)
         before = self._accumulator(c, layout, place, iteration, out)
+        alone = self.isolation > 1 or (self.isolation == 1 and not isinstance(left, Tile))
+        if alone:
+            out.extend(self._drain(keep=False))
         out.extend(self._token_waits(op, iteration))
         out.extend(self._rotate(op.result.name))
         target = self.variable(op.result.name)
         out.append(Mma(target, left, right, before, op.result.type, layout, self._precision(op)))
         out.extend(self._token_arrivals(op, iteration))
         self.flights.append(Flight(op.result.name, True, self._last_reads(op, iteration)))
+        if alone:
+            out.extend(self._drain(keep=False))
 
     def _precision(self, op: Op) -> str:
         """Input precision of the dot; only 32-bit operands have a choice."""

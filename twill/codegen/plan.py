@@ -76,6 +76,7 @@ class Plan:
     tokens: tuple[tuple[str, pipeline.Token], ...]
     descriptors: tuple[HostDescriptor, ...]
     roles: tuple[Role, ...]
+    isolation: int
     scalars: tuple[str, ...]  # kernel parameters that are plain scalars or pointers, in order
 
     @property
@@ -84,8 +85,18 @@ class Plan:
         return max(role.stages for role in self.roles if not role.producer) - 1
 
 
-def plan(graph: Graph, schedule: Schedule, launch: Launch) -> Plan:
+ISOLATION = (
+    "MMAs overlap as scheduled",
+    "an MMA that reads registers runs alone",
+    "every MMA runs alone",
+)
+"""How far a plan departs from the schedule for ptxas' sake: each level gives up more overlap."""
+
+
+def plan(graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0) -> Plan:
     """Decide the kernel that runs `schedule` on `graph` (already divided into sub-tiles).
+
+    isolation: a level of ISOLATION.
 
     Raises Unsupported when the schedule needs what this code generator does not emit (a value that
     moves between groups in registers, no group with registers at all).
@@ -102,7 +113,7 @@ def plan(graph: Graph, schedule: Schedule, launch: Launch) -> Plan:
         (f"turn_{position}", token) for position, token in enumerate(pipeline.tokens(schedule, "TC"))
     )
     threshold = max(stream.stages for stream in workers) - 1
-    consumers = [Consumer(kernel, stream, tokens, threshold, first=stream is workers[0]) for stream in workers]
+    consumers = [Consumer(kernel, stream, tokens, threshold, isolation, first=stream is workers[0]) for stream in workers]
     roles = []
     for number, consumer in enumerate(consumers):
         body = consumer.statements()
@@ -128,6 +139,7 @@ def plan(graph: Graph, schedule: Schedule, launch: Launch) -> Plan:
         tokens=tokens,
         descriptors=tuple(_descriptor(kernel, name) for name in kernel.used_descriptors),
         roles=tuple(roles),
+        isolation=isolation,
         scalars=tuple(
             value.name
             for value in graph.arguments

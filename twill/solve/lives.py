@@ -104,10 +104,17 @@ class Lives:
         self.model.add(slot == self.v.slot[op.id]).only_enforce_if(home)
         self.model.add(stage == self.v.stage[op.id]).only_enforce_if(home)
         self.model.add(end >= begin + 1)
+        first = []
         for dep, on in uses:
             self.model.add_bool_or(~on, home, foreign)
-            self.model.add(begin <= self.v.start[dep.dst] + dep.distance * self.v.ii).only_enforce_if(foreign, on)
+            use = self.v.start[dep.dst] + dep.distance * self.v.ii
+            is_first = self.model.new_bool_var(f"{dep.dst} is first use of {name}")
+            self.model.add_implication(is_first, on)
+            self.model.add(begin <= use).only_enforce_if(foreign, on)
+            self.model.add(begin >= use).only_enforce_if(foreign, is_first)
             self.model.add(end >= self._released(dep)).only_enforce_if(on)
+            first.append(is_first)
+        self.model.add_bool_or(~foreign, *first)
         return Life(op.registers, alive, stage, slot, end_stage, end_slot)
 
     def _settled(self, op: Op) -> int | None:

@@ -156,29 +156,33 @@ class Search:
         """Fix the interval, then each tier in turn, and say of each what is proved."""
         assert self.best is not None
         ii = self.best.ii
-        variables = Variables(self.problem, self.grouping, ii, ii)
-        goals = Objective(Constraints(variables).add_constraints()).goals(self.tiers)
-        hint = variables.encode(self.best)
-        tiers = []
-        for goal in goals:
-            value = goal.minimized(SCORES[goal.name](self._schedule()))
-            bound = goal.least
-            if value > bound and not self.engine.over:
-                self._report(goal.name)
-                variables.model.minimize(goal.expression)
-                try:
+        goals: list[Goal] = []
+        tiers: list[Tier] = []
+        try:
+            variables = Variables(self.problem, self.grouping, ii, ii)
+            goals = Objective(Constraints(variables).add_constraints()).goals(self.tiers)
+            hint = variables.encode(self.best)
+            for goal in goals:
+                value, bound = self._score(goal), goal.least
+                if value > bound:
+                    self._report(goal.name)
+                    variables.model.minimize(goal.expression)
                     outcome = self.engine.run(variables.model, TIER_EFFORT, hint)
-                except (Interrupted, KeyboardInterrupt):
-                    self.engine.interrupted = True
-                else:
                     bound = max(bound, outcome.bound)
                     if outcome.values is not None:
                         value = outcome.objective
                         self.best = variables.decode(outcome.values)
                         hint = dict(enumerate(outcome.values))
-            variables.model.add(goal.expression <= value)
-            tiers.append(self._tier(goal, value, bound))
+                variables.model.add(goal.expression <= value)
+                tiers.append(self._tier(goal, value, bound))
+        except (Interrupted, KeyboardInterrupt):
+            self.engine.interrupted = True
+        tiers += [self._tier(goal, self._score(goal), goal.least) for goal in goals[len(tiers) :]]
         return replace(self._schedule(), tiers=(Tier("ii", ii, self.lower, self.lower == ii), *tiers))
+
+    def _score(self, goal: Goal) -> int:
+        """What the best schedule so far scores in a goal's tier, as the model counts it."""
+        return goal.minimized(SCORES[goal.name](self._schedule()))
 
     @staticmethod
     def _tier(goal: Goal, value: int, bound: int) -> Tier:
@@ -196,7 +200,10 @@ class Search:
 
     def _infeasible(self) -> Schedule:
         self._report("conflict")
-        reason = conflict(self.problem, self._longest(), self.engine)
+        try:
+            reason = conflict(self.problem, self._longest(), self.engine)
+        except KeyboardInterrupt:
+            reason = "every II is refuted; the search for the rules in conflict was cut short"
         return self._finish(result.nothing(self.problem, "infeasible", self.mii, reason))
 
     def _finish(self, schedule: Schedule) -> Schedule:

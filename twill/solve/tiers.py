@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from twill.schedule.schedule import Schedule
 from twill.solve.grouping import hop
 
-# Slack stands before total time: a prologue is paid once, a stall in every iteration. With the two
-# the other way round nothing asks for the next tile's QK ahead of this tile's softmax.
-TIERS = ("slack", "total time", "register traffic", "groups", "ring slack")
+# Slack stands before total time: a prologue is paid once, a stall in every iteration, and only slack
+# asks for the next tile's QK ahead of this tile's softmax. Traffic stands before both, because the
+# shared-memory bandwidth it takes is in no unit, and a cycle of slack would buy any amount of it.
+TIERS = ("register traffic", "slack", "total time", "groups", "ring slack")
 
 
 def total_time(schedule: Schedule) -> int:
