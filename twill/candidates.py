@@ -65,7 +65,9 @@ class Candidate:
         return (self.cycles is None, self.cycles or 0, -self.slack, self.subtiles)
 
 
-def enumerate_candidates(graph: Graph, machine: Machine, trip_count: int, subtiles: int | None) -> tuple[Candidate, ...]:
+def enumerate_candidates(
+    graph: Graph, machine: Machine, trip_count: int, subtiles: int | None
+) -> tuple[Candidate, ...]:
     """A candidate for each number of sub-tiles, with its problem or the reason it has none.
 
     Raises the first reason when no number is possible, or when the one asked for is not.

@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from twill import __version__
-from twill.errors import CheckFailed, InputError, NoSchedule, TwillError
+from twill.errors import CheckFailed, InputError, NoSchedule
+from twill.exits import Commands, print_json
+
+if TYPE_CHECKING:
+    from twill.ladder import Check
+    from twill.schedule.schedule import Schedule
+
+SEEDS = 3
 
 
-class _Group(click.Group):
-    """Turns every TwillError into one paragraph on stderr and its exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except TwillError as error:
-            if ctx.meta.get("twill.json"):
-                _print_json({"status": "error", "message": str(error), "exit_code": error.exit_code})
-            else:
-                click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted: nothing was written.", err=True)
-            ctx.exit(130)
-        except BrokenPipeError:
-            ctx.exit(0)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("twill", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="twill")
 def main() -> None:
     """Compile an iterative Triton kernel into a provably optimal warp-specialized one."""
 
 
-def _json_flag(command: Callable[..., Any]) -> Callable[..., Any]:
-    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
-        ctx.meta["twill.json"] = value
-        return value
-
-    return click.option(
-        "--json", "as_json", is_flag=True, callback=remember, is_eager=True, help="Print one JSON object, nothing else."
-    )(command)
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
+_time_limit = click.option(
+    "--time-limit",
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.1),
+    help="Time to solve; then, or at Ctrl-C, the best schedule so far is taken.",
+)
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -67,11 +55,18 @@ _STAGES = ("ttir", "graph", "problem", "schedule", "plan", "source")
 @click.option("--arch", default="hopper", show_default=True, help="A machine (see `twill machines`) or a .toml file.")
 @click.option("-D", "constants", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="Set a tl.constexpr.")
 @click.option("--example", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="Set an option of the example.")
-@click.option("--signature", help="Types of the arguments, as Triton's ahead-of-time tool takes them.")
-@click.option("--subtiles", type=click.IntRange(1, 8), help="Number of sub-tiles; the best of 1, 2, 3 by default.")
+@click.option(
+    "--signature", help="Types of the arguments, such as '*fp16, *fp16, i32', for a kernel without an example."
+)
+@click.option(
+    "--subtiles",
+    metavar="NUMBER",
+    type=click.IntRange(1, 8),
+    help="Warp groups that divide a tile's rows among them; by default the best of 1, 2 and 3.",
+)
 @click.option("-o", "--output", default="build", show_default=True, help="Folder for what is written.")
 @click.option("--emit", type=click.Choice(_STAGES), help="Print one stage and stop.")
-@click.option("--time-limit", default=60.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds to solve.")
+@_time_limit
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Run the checks on the result.")
 @_json_flag
 def compile_command(
@@ -87,41 +82,54 @@ def compile_command(
     verify: bool,
     as_json: bool,
 ) -> None:
-    """Compile a Triton kernel: lower, schedule with proof, write the kernel, check it."""
-    from twill import report
+    """Compile a Triton kernel and check the result.
+
+    Lowers the kernel, schedules its loop with proof, and writes the kernel, its schedule and a drawing
+    to a folder. Then the checks: its meaning, the rules of the schedule, the emitted kernel on the CPU,
+    its machine code.
+    """
+    from twill import report, summary
     from twill.compiler import compile
+    from twill.ladder import climb
 
     options: dict[str, Any] = {
-        "constants": constants, "example": example, "signature": signature, "subtiles": subtiles, "time_limit": time_limit,
+        "constants": constants, "example": example, "signature": signature,
+        "subtiles": subtiles, "time_limit": time_limit,
     }  # fmt: skip
     if emit is not None:
         from twill.stages import print_stage
 
-        text = print_stage(kernel, arch, emit, options)
-        click.echo(json.dumps({"stage": emit, "text": text}) if as_json else text)
+        with report.progress(enabled=not as_json) as tell:
+            text = print_stage(kernel, arch, emit, options, tell)
+        print_json({"stage": emit, "text": text}) if as_json else click.echo(text)
         return
-    _check_folder(output)
+    _check_writable(Path(output))
     with report.progress(enabled=not as_json) as tell:
         compiled = compile(kernel, arch, progress=tell, **options)
-        checks = report.run_checks(compiled, tell) if verify else ()
-        paths = compiled.save(output)
+    paths = compiled.save(output)
+    _say_stopped(any(candidate.stopped for candidate in compiled.candidates))
+    if not as_json:
+        summary.print_compiled(compiled, paths)
+    checks: tuple[Check, ...] = ()
+    if verify:
+        with report.progress(enabled=not as_json) as tell:
+            checks = climb(compiled, SEEDS, tell)
     if as_json:
-        _print_json(report.compiled_json(compiled, checks, paths))
-    else:
-        report.print_compiled(compiled, checks, paths)
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        raise CheckFailed(f"{failed[0].name}: {failed[0].detail}", location=str(paths[0]))
+        print_json(summary.compiled_json(compiled, checks, paths))
+    elif verify:
+        report.print_checks(checks)
+    _fail_with(checks, str(paths[0]), as_json)
 
 
 @main.command()
 @click.argument("graph", metavar="GRAPH.json")
-@click.option("--time-limit", default=60.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds to solve.")
+@_time_limit
 @click.option("-o", "--output", help="Also write a schedule file for `twill show` and `twill explain`.")
 @_json_flag
 def schedule(graph: str, time_limit: float, output: str | None, as_json: bool) -> None:
     """Schedule a dependence graph of your own (a twill-graph/1 file)."""
     from twill import report
+    from twill.interrupt import ctrl_c_stops
     from twill.schedule import files, graph_file
     from twill.schedule.checker import check
     from twill.schedule.explain import explain
@@ -129,28 +137,34 @@ def schedule(graph: str, time_limit: float, output: str | None, as_json: bool) -
     from twill.solve import solve
 
     problem = graph_file.read_problem(graph)
-    with report.solving(problem.name, enabled=not as_json) as tell:
-        solved = files.stamp(solve(problem, time_limit=time_limit, progress=tell))
+    if output is not None:
+        _check_writable(Path(output).parent, output)
+    with report.progress(enabled=not as_json) as tell, ctrl_c_stops() as stop:
+        title = f"solving {problem.name}"
+        solved = solve(problem, time_limit=time_limit, progress=lambda record: tell(f"{title}: {record}"), stop=stop)
+        stopped = stop()
+    solved = files.stamp(solved)
     broken = check(solved) if solved.placements else ()
     if broken:
         raise CheckFailed(f"the solver's schedule does not hold: {broken[0]}.", hint="This is a defect of Twill.")
+    _say_stopped(stopped)
     if output is not None and solved.placements:
         files.write(output, solved)
     if as_json:
-        _print_json(files.answer_json(solved))
-    elif solved.placements:
-        click.echo(render(solved, "text"))
-        click.echo()
-        click.echo(explain(solved))
+        print_json(files.answer_json(solved))
+        sys.exit(0 if solved.placements else NoSchedule.exit_code)
     if not solved.placements:
-        if as_json:
-            sys.exit(NoSchedule.exit_code)
-        raise NoSchedule(f"{solved.status}: {solved.reason}", location=graph)
+        _refuse_problem(solved, graph, stopped)
+    click.echo(render(solved, "text"))
+    click.echo()
+    click.echo(explain(solved))
 
 
 @main.command()
 @click.argument("schedule_file", metavar="SCHEDULE.json")
-@click.option("--format", "form", default="text", show_default=True, type=click.Choice(["text", "svg", "html", "perfetto"]))
+@click.option(
+    "--format", "form", default="text", show_default=True, type=click.Choice(["text", "svg", "html", "perfetto"])
+)
 @click.option("-o", "--output", help="Write to a file instead of printing.")
 @_json_flag
 def show(schedule_file: str, form: str, output: str | None, as_json: bool) -> None:
@@ -164,7 +178,7 @@ def show(schedule_file: str, form: str, output: str | None, as_json: bool) -> No
         write_text(output, text)
         text = output
     if as_json:
-        _print_json({"format": form, "output": output} if output is not None else {"format": form, "text": text})
+        print_json({"format": form, "output": output} if output is not None else {"format": form, "text": text})
     else:
         click.echo(text)
 
@@ -173,36 +187,41 @@ def show(schedule_file: str, form: str, output: str | None, as_json: bool) -> No
 @click.argument("schedule_file", metavar="SCHEDULE.json")
 @_json_flag
 def explain(schedule_file: str, as_json: bool) -> None:
-    """Say what binds a schedule: the unit with its ops, or the cycle with its latencies."""
+    """Say what binds a schedule, and how full the machine is."""
     from twill.schedule import files
     from twill.schedule.explain import explain as explained
     from twill.schedule.explain import explain_data
 
     solved = files.read(schedule_file).schedule
     if as_json:
-        _print_json(explain_data(solved))
+        print_json(explain_data(solved))
     else:
         click.echo(explained(solved))
 
 
 @main.command()
 @click.argument("generated", metavar="GENERATED.py")
-@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1, 1000), help="Interleavings to try.")
-@click.option("--machine-code/--no-machine-code", default=True, show_default=True, help="Also compile it for its target.")
+@click.option("--seeds", default=SEEDS, show_default=True, type=click.IntRange(1, 1000), help="Interleavings to try.")
+@click.option(
+    "--machine-code/--no-machine-code", default=True, show_default=True, help="Also compile it for its target."
+)
 @_json_flag
 def verify(generated: str, seeds: int, machine_code: bool, as_json: bool) -> None:
-    """Run an emitted kernel on the CPU, adversarially, and compile it; compare with float64."""
+    """Check an emitted kernel, without a GPU.
+
+    Its schedule keeps the rules; the kernel itself, run on the CPU with its asynchrony made hostile,
+    equals float64; it compiles for its target.
+    """
     from twill import report
+    from twill.ladder import verify_generated
 
     with report.progress(enabled=not as_json) as tell:
-        checks = report.verify_generated(Path(generated), seeds, machine_code, tell)
+        checks = verify_generated(Path(generated), seeds, machine_code, tell)
     if as_json:
-        _print_json(report.checks_json(checks))
+        print_json(report.checks_json(checks))
     else:
         report.print_checks(checks)
-    failed = [check for check in checks if not check.passed]
-    if failed:
-        raise CheckFailed(f"{failed[0].name}: {failed[0].detail}", location=generated)
+    _fail_with(checks, generated, as_json)
 
 
 @main.command()
@@ -216,34 +235,60 @@ def machines(name: str | None, as_json: bool) -> None:
     if name is None:
         found = [load(each) for each in known()]
         if as_json:
-            _print_json({"machines": [{"name": machine.name, "title": machine.title} for machine in found]})
+            print_json({"machines": [{"name": machine.name, "title": machine.title} for machine in found]})
         else:
             report.print_machines(found)
         return
     machine = load(name)
     if as_json:
         keys = ("name", "value", "unit", "source")
-        _print_json({"name": machine.name, "numbers": [dict(zip(keys, row, strict=True)) for row in rows(machine)]})
+        print_json({"name": machine.name, "numbers": [dict(zip(keys, row, strict=True)) for row in rows(machine)]})
     else:
         report.print_machine(machine)
 
 
-def _check_folder(output: str) -> None:
-    """Fail before long work when its results could not be written."""
-    import os
+def _check_writable(folder: Path, output: str | None = None) -> None:
+    """Fail before long work when its results could not be written: a file is made in `folder`, and removed.
 
-    folder = Path(output)
+    A folder that does not exist yet is judged by the one it will be made in; that of an `output` file has to exist.
+    """
+    import tempfile
+
     existing = folder
-    while not existing.exists() and existing != existing.parent:
+    while output is None and not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    if not existing.is_dir():
-        raise InputError(f"{existing} is not a folder.", hint="Give another with -o.", location=output)
-    if not os.access(existing, os.W_OK):
-        raise InputError("the folder cannot be written.", hint="Give another with -o.", location=output)
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written to {existing}: {error.strerror}.",
+            hint="Give another place with -o.",
+            location=output or str(folder),
+        ) from None
 
 
-def _print_json(data: object) -> None:
-    click.echo(json.dumps(data, ensure_ascii=False, allow_nan=False))
+def _refuse_problem(solved: Schedule, graph: str, stopped: bool) -> NoReturn:
+    """A problem without a schedule: because it can have none, or because the search was cut short."""
+    if solved.status == "infeasible":
+        message = f"infeasible: these rules exclude every schedule: {solved.reason}."
+        raise NoSchedule(message, hint="Relax one of them: its limit, or what the ops ask for.", location=graph)
+    cut = "Ctrl-C came before any schedule was found" if stopped else solved.reason.partition(";")[0]
+    message = f"unknown: {cut}; no II below {solved.lower_bound} is possible."
+    raise NoSchedule(message, hint="Give it more time with --time-limit.", location=graph)
+
+
+def _say_stopped(stopped: bool) -> None:
+    if stopped:
+        click.echo("stopped by Ctrl-C: going on with the best found so far.", err=True)
+
+
+def _fail_with(checks: Sequence[Check], where: str, as_json: bool) -> None:
+    """Exit code 1 when a check failed; its words are in the JSON object already."""
+    failed = [check for check in checks if not check.passed]
+    if failed and as_json:
+        sys.exit(CheckFailed.exit_code)
+    if failed:
+        raise CheckFailed(f"{failed[0].name}: {failed[0].detail}", location=where)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from twill import frontend
 from twill.candidates import Candidate, choose, enumerate_candidates
 from twill.codegen.machine_code import CAPABILITY, MachineCode
 from twill.codegen.plan import Plan
-from twill.errors import CheckFailed, InputError, NoSchedule, Unsupported
+from twill.errors import CheckFailed, InputError, Unsupported
 from twill.feedback import refine
 from twill.frontend.launch import Launch
 from twill.frontend.launch import to_json as launch_json
@@ -37,8 +37,9 @@ Progress = Callable[[str], None]
 class Compiled:
     """A compiled kernel: what went in, what was decided, what came out.
 
-    stem names its files. candidates holds every number of sub-tiles that was looked at, the chosen
-    one first; source is the emitted module; code is its machine code (None without an example); constants and example are the options it was compiled with.
+    stem names its files. candidates holds every number of sub-tiles that was looked at, the chosen one
+    first; source is the emitted module; code is its machine code (None without an example); constants and
+    example are the options it was compiled with.
     """
 
     stem: str
@@ -96,6 +97,12 @@ def compile(
     tell = progress or (lambda message: None)
     machine = load_machine(arch)
     source = frontend.load(kernel)
+    if machine.count("capability") not in CAPABILITY.values():
+        raise Unsupported(
+            f"no code is generated for `{machine.name}` yet, only for {', '.join(CAPABILITY)}.",
+            hint="Its schedule can be had: `twill compile --emit schedule`.",
+            location=source.location,
+        )
     tell("lowering the kernel")
     graph, launch = frontend.lower(source, constants, signature, arch, example)
     graph = simplify(graph)
@@ -103,24 +110,14 @@ def compile(
     candidates = enumerate_candidates(graph, machine, trip_count(graph, launch), subtiles)
     ranked = choose(candidates, time_limit, tell)
     best = ranked[0]
-    if best.schedule is None or not best.schedule.placements:
-        raise NoSchedule(
-            f"no schedule for `{graph.name}`: {best.reason}.",
-            hint="Try other block sizes with -D, or a longer --time-limit.",
-            location=graph.loop.location,
-        )
     assert best.graph is not None
+    assert best.schedule is not None  # choose raises when there is none
     schedule = files.stamp(best.schedule)
     origin = {"machine": machine.name, "machine_sha256": machine.digest, "source_sha256": source.sha256}
     schedule = replace(schedule, provenance={**schedule.provenance, **origin})
     broken = check(schedule)
     if broken:
         raise CheckFailed(f"the solver's schedule does not hold: {broken[0]}.", hint="This is a defect of Twill.")
-    if machine.count("capability") not in CAPABILITY.values():
-        raise Unsupported(
-            f"no code is generated for `{machine.name}` yet.",
-            hint="`twill compile --emit schedule` shows its schedule.",
-        )
     tell("writing the kernel")
     emitted = refine(best.graph, schedule, launch, lambda tighter: resolve(tighter, time_limit), tell)
     schedule = emitted.schedule
@@ -162,7 +159,8 @@ def save(compiled: Compiled, folder: Path) -> tuple[Path, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror}.", hint="Give another with -o.", location=str(folder)) from error
+        message = f"cannot be made: {error.strerror}."
+        raise InputError(message, hint="Give another with -o.", location=str(folder)) from error
     write_text(module, compiled.source)
     files.write(schedule, compiled.schedule, graph=graph, launch=launch)
     write_text(drawing, compiled.gantt("html"))

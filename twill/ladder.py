@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 from twill.errors import CheckFailed, InputError, TwillError
 
 if TYPE_CHECKING:
+    from twill.codegen.machine_code import MachineCode
     from twill.compiler import Compiled
     from twill.frontend.launch import Launch
     from twill.ir.graph import Graph
+    from twill.schedule.files import ScheduleFile
     from twill.schedule.schedule import Schedule
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ def meaning(compiled: Compiled) -> Check:
         return Check("ir", True, "no reference: the kernel's sequential meaning is the truth", skipped=True)
     arguments = example_arguments(compiled.kernel, compiled.constants, compiled.example)
     try:
-        expected = info.reference(**arguments)
+        with redirect_stdout(sys.stderr):
+            expected = info.reference(**arguments)
     except Exception as error:
         raise InputError(
             f"the reference of `{compiled.kernel.name}` raises {type(error).__name__}: {error}.",
@@ -61,10 +68,10 @@ def meaning(compiled: Compiled) -> Check:
         allowed = tolerance(
             compiled.launch.argument(name).dtype, reduction_length(compiled.graph, compiled.schedule), scale
         )
-        error = float(abs(found[name].astype(float).reshape(truth.shape) - truth).max())
-        worst = max(worst, error / allowed if allowed else float(error > 0))
-        if not error <= allowed:
-            text = f"`{name}` differs from the reference by {error:.2e}, more than rounding explains ({allowed:.2e})"
+        off = float(abs(found[name].astype(float).reshape(truth.shape) - truth).max())
+        worst = max(worst, off / allowed if allowed else float(off > 0))
+        if not off <= allowed:
+            text = f"`{name}` differs from the reference by {off:.2e}, more than rounding explains ({allowed:.2e})"
             return Check("ir", False, text, time.perf_counter() - began)
     text = f"sequential meaning equals the float64 reference (largest error {100 * worst:.0f}% of the tolerance)"
     return Check("ir", True, text, time.perf_counter() - began, {"error_over_tolerance": worst})
@@ -90,13 +97,13 @@ def schedule_rules(schedule: Schedule) -> Check:
     return Check("schedule", True, f"rules 1-6 hold for {count[0]} ops and {count[1]} dependences", seconds)
 
 
-def emulation(module: Path, seeds: int) -> Check:
+def emulation(module: Path, schedule: Path, seeds: int, tell: Tell) -> Check:
     """The emitted source, run adversarially on the CPU, equals float64 at several trip counts."""
     from twill.emulate.verify import verify_file
 
     began = time.perf_counter()
     try:
-        report = verify_file(module, seeds=tuple(range(seeds)))
+        report = verify_file(module, schedule=schedule, seeds=tuple(range(seeds)), progress=tell)
     except CheckFailed as error:
         return Check("emulate", False, str(error), time.perf_counter() - began)
     return Check("emulate", report.passed, report.summary(), time.perf_counter() - began, report.data())
@@ -110,16 +117,19 @@ def machine_code(module: Path, name: str, launch: Launch) -> Check:
     try:
         arguments = materialize(launch, 0)
     except InputError:
-        return Check("ptxas", True, "no example: shapes are unknown, so nothing was compiled", skipped=True)
+        return _no_example("ptxas")
     began = time.perf_counter()
     try:
         code = compile_module(module, name, arguments)
     except CheckFailed as error:
         return Check("ptxas", False, str(error), time.perf_counter() - began)
-    seconds = time.perf_counter() - began
-    problems = code.problems
+    return judged(code)
+
+
+def judged(code: MachineCode) -> Check:
+    """The rung of machine code that was compiled already."""
     quotas = "/".join(str(count) for count in code.role_registers)
-    text = "; ".join(problems) or (
+    text = "; ".join(code.problems) or (
         f"sm_90a on triton {code.triton}: {code.registers} registers at launch, quotas {quotas}, "
         f"0 bytes spilled, {code.shared_bytes} bytes shared, {code.hgmma} HGMMA"
     )
@@ -127,54 +137,81 @@ def machine_code(module: Path, name: str, launch: Launch) -> Check:
         "triton": code.triton, "registers": code.registers, "spill_bytes": code.spill_bytes,
         "shared_bytes": code.shared_bytes, "hgmma": code.hgmma, "serialized": code.serialized,
     }  # fmt: skip
-    return Check("ptxas", not problems, text, seconds, data)
+    return Check("ptxas", not code.problems, text, code.seconds, data)
 
 
-def verify_generated(module: Path, seeds: int, with_machine_code: bool, tell: Any) -> tuple[Check, ...]:
-    """The rungs that apply to an emitted module with its schedule file beside it."""
-    from twill.frontend.launch import from_json
+def verify_generated(module: Path, seeds: int, with_machine_code: bool, tell: Tell) -> tuple[Check, ...]:
+    """The rungs that apply to an emitted module with its schedule file.
+
+    Raises InputError for a file that is no such module, and for a schedule file without kernel or from
+    another version.
+    """
     from twill.schedule import files
 
     if not module.is_file():
         raise InputError("there is no such file.", location=str(module))
     if module.suffix != ".py":
-        raise InputError("is not a generated module.", hint="Give the .py file that `twill compile` wrote.", location=str(module))
-    companion = schedule_beside(module)
+        raise InputError(
+            "is not a generated module.", hint="Give the .py file that `twill compile` wrote.", location=str(module)
+        )
+    companion = schedule_of(module)
     stored = files.read(companion)
-    if stored.launch is None:
-        raise InputError("holds no launch: it was not written by `twill compile`.", location=str(companion))
-    launch = from_json(stored.launch)
+    launch = _launch(stored, companion)
     tell("checking the schedule")
     checks = [schedule_rules(stored.schedule)]
     tell("running the kernel on the emulator")
-    checks.append(emulation(module, seeds))
+    if launch.grid is None:
+        checks.append(_no_example("emulate"))
+    else:
+        checks.append(emulation(module, companion, seeds, tell))
     if with_machine_code:
         tell("compiling to machine code")
         checks.append(machine_code(module, stored.schedule.problem.name, launch))
     return tuple(checks)
 
 
-def schedule_beside(module: Path) -> Path:
+def _launch(stored: ScheduleFile, path: Path) -> Launch:
+    """The launch in a schedule file whose graph can be read too. Raises InputError naming the file."""
+    from twill.frontend.launch import from_json
+    from twill.ir.parser import parse_graph
+
+    if stored.launch is None or stored.graph is None:
+        raise InputError(
+            "holds a schedule without its kernel.",
+            hint="Give a module and schedule that `twill compile` wrote.",
+            location=str(path),
+        )
+    try:
+        parse_graph(stored.graph)
+        return from_json(stored.launch)
+    except InputError as error:
+        place = f", {error.location}" if error.location else ""
+        raise InputError(
+            f"holds a kernel that cannot be read{place}: {error.message}",
+            hint=error.hint or "Compile the kernel again.",
+            location=str(path),
+        ) from None
+
+
+def schedule_of(module: Path) -> Path:
     """The schedule file of an emitted module: beside it, or in the shipped `schedules` of its architecture.
 
     Raises InputError when there is none.
     """
-    beside = module.with_suffix(".json")
-    if beside.is_file():
-        return beside
-    import twill.schedules
+    from twill.shipped import schedules_folder
 
-    shipped = Path(next(iter(twill.schedules.__path__))) / module.parent.name / beside.name
-    if shipped.is_file():
-        return shipped
+    beside = module.with_suffix(".json")
+    for candidate in (beside, schedules_folder() / module.resolve().parent.name / beside.name):
+        if candidate.is_file():
+            return candidate
     raise InputError(
-        f"the schedule file {beside.name} is not beside it.",
-        hint="`twill compile` writes both; keep them together.",
+        f"its schedule file {beside.name} is not beside it, so it cannot be checked.",
+        hint="Give a module that `twill compile` wrote, with the schedule it wrote beside it.",
         location=str(module),
     )
 
 
-def climb(compiled: Compiled, seeds: int, tell: Any) -> tuple[Check, ...]:
+def climb(compiled: Compiled, seeds: int, tell: Tell) -> tuple[Check, ...]:
     """Every rung for a freshly compiled kernel; a rung that fails does not stop the others."""
     import tempfile
 
@@ -185,23 +222,24 @@ def climb(compiled: Compiled, seeds: int, tell: Any) -> tuple[Check, ...]:
     checks.append(_guard("ir", lambda: meaning(compiled)))
     checks.append(_guard("schedule", lambda: schedule_rules(compiled.schedule)))
     with tempfile.TemporaryDirectory() as folder:
-        module, *_ = save(compiled, Path(folder))
+        module, schedule, *_ = save(compiled, Path(folder))
         if compiled.launch.grid is None:
-            text = "no example: shapes and grid are unknown, so nothing was run"
-            checks.append(Check("emulate", True, text, skipped=True))
+            checks.append(_no_example("emulate"))
         else:
             tell("running the kernel on the emulator")
-            checks.append(_guard("emulate", lambda: emulation(module, seeds)))
-        tell("compiling to machine code")
-        checks.append(_guard("ptxas", lambda: machine_code(module, compiled.plan.name, compiled.launch)))
+            checks.append(_guard("emulate", lambda: emulation(module, schedule, seeds, tell)))
+    checks.append(judged(compiled.code) if compiled.code is not None else _no_example("ptxas"))
     return tuple(checks)
 
 
-def _guard(name: str, rung: Any) -> Check:
+def _no_example(name: str) -> Check:
+    return Check(name, True, "no example: shapes and grid are unknown, so nothing was run", skipped=True)
+
+
+def _guard(name: str, rung: Callable[[], Check]) -> Check:
     """A rung whose error is a failed check, but for errors in the user's own input."""
     try:
-        result: Check = rung()
-        return result
+        return rung()
     except InputError:
         raise
     except TwillError as error:

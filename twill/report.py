@@ -1,31 +1,23 @@
-"""What the command line shows: progress, tables, and the same facts as JSON."""
+"""What the command line shows while it works and of checks and machines; `summary.py` shows a compiled kernel."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.segment import Segment, SegmentLines
 from rich.table import Table
 from rich.text import Text
 
-from twill.ladder import Check, climb, verify_generated
-
 if TYPE_CHECKING:
-    from twill.compiler import Compiled
+    from twill.ladder import Check
     from twill.machine import Machine
-    from twill.schedule.schedule import Schedule
 
-__all__ = ["run_checks", "verify_generated"]
-
-SEEDS = 3
-
-
-def run_checks(compiled: Compiled, tell: Callable[[str], None]) -> tuple[Check, ...]:
-    """The whole ladder on a compiled kernel."""
-    return climb(compiled, SEEDS, tell)
+WIDTH = 100
 
 
 @contextmanager
@@ -36,132 +28,67 @@ def progress(*, enabled: bool) -> Iterator[Callable[[str], None]]:
         yield lambda message: None
         return
     with console.status("starting") as status:
-        yield lambda message: status.update(message)
+        yield lambda message: status.update(escape(message))
 
 
-@contextmanager
-def solving(name: str, *, enabled: bool) -> Iterator[Callable[[Any], None]]:
-    """The same for the solver, whose records say phase, ii and bound."""
-    with progress(enabled=enabled) as tell:
-        yield lambda record: tell(f"{name}: {record}")
-
-
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
+def show(*parts: RenderableType) -> None:
+    """Print each part on stdout without trailing blanks: as wide as the terminal, WIDTH columns elsewhere."""
+    console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    return console
+        console = Console(highlight=False, width=WIDTH)
+    for part in parts:
+        lines = [_trimmed(line) for line in console.render_lines(part, pad=False)]
+        console.print(SegmentLines(lines, new_lines=True), end="", soft_wrap=True)
+    sys.stdout.flush()
 
 
-def print_compiled(compiled: Compiled, checks: Sequence[Check], paths: Sequence[Path]) -> None:
-    """The whole report: ops, bound, schedule, roles and rings, drawing, checks, files."""
-    console = _console()
-    schedule = compiled.schedule
-    constants = ", ".join(f"{name}={value}" for name, value in compiled.launch.constants.items())
-    console.print(f"[bold]{compiled.plan.name}[/] for {compiled.machine.title}   {constants}\n")
-    console.print(_ops_table(schedule))
-    console.print(_loads_table(schedule))
-    console.print(Text(_claim(schedule)))
-    console.print(_candidates_table(compiled))
-    console.print(_roles_table(compiled))
-    print(compiled.gantt("text"))
-    print()
-    if checks:
-        print_checks(checks)
-    for path in paths:
-        console.print(Text(f"wrote {path}"))
+def _trimmed(line: list[Segment]) -> list[Segment]:
+    line = list(line)
+    while line and not line[-1].text.rstrip():
+        line.pop()
+    if line:
+        line[-1] = line[-1]._replace(text=line[-1].text.rstrip())
+    return line
 
 
-def _ops_table(schedule: Schedule) -> Table:
-    table = Table(title="The loop's ops", title_justify="left", box=None, pad_edge=False)
-    for column, justify in (
-        ("op", "left"), ("unit", "left"), ("busy", "right"), ("latency", "right"), ("regs", "right"),
-        ("stage", "right"), ("slot", "right"), ("group", "right"), ("what", "left"), ("source", "left"),
-    ):  # fmt: skip
-        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for op in sorted(schedule.problem.ops, key=lambda op: schedule.start(op.id)):
-        at = schedule.placements[op.id]
-        line = ":".join(op.location.rsplit("/", 1)[-1].split(":")[:2])
-        table.add_row(
-            Text(op.id), op.unit, str(op.occupancy), str(op.latency), str(op.registers or ""), str(at.stage), str(at.slot),
-            ",".join(map(str, at.groups)), Text(op.label), Text(line),
-        )  # fmt: skip
+def heading(text: str) -> Text:
+    """The title of a part of a report, after a blank line."""
+    return Text(f"\n{text}", style="bold")
+
+
+def columns(*names: str, right: Sequence[str] = (), free: Sequence[str] = ()) -> Table:
+    """An empty table without borders; the `free` columns share what width is left and wrap."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for name in names:
+        justify: Any = "right" if name in right else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in free, overflow="fold")
     return table
 
 
-def _loads_table(schedule: Schedule) -> Table:
-    from twill.schedule.loads import unit_loads
-
-    table = Table(title="\nLoad of each unit in one iteration", title_justify="left", box=None, pad_edge=False)
-    for column in ("unit", "cycles", "share of II"):
-        table.add_column(column, justify="left" if column == "unit" else "right")
-    for load in unit_loads(schedule.problem):
-        table.add_row(load.unit, str(load.busy_cycles), f"{100 * load.res_mii / schedule.ii:.0f}%")
-    return table
-
-
-def _claim(schedule: Schedule) -> str:
-    tiers = "; ".join(
-        f"{tier.name} {tier.value}" + (" (proved)" if tier.proved else f" (bound {tier.bound})")
-        for tier in schedule.tiers
-    )
-    return (
-        f"\nMII {schedule.lower_bound} cycles, II {schedule.ii} cycles: {schedule.status} ({schedule.reason}), "
-        f"in {schedule.seconds:.1f} s.\nOne iteration takes {schedule.length} cycles. Tiers: {tiers}.\n"
-    )
-
-
-def _candidates_table(compiled: Compiled) -> Table:
-    table = Table(title="Sub-tiles", title_justify="left", box=None, pad_edge=False)
-    for column in ("sub-tiles", "II", "loop cycles", "weakest wait's slack", ""):
-        table.add_column(column, justify="right" if column else "left")
-    for candidate in compiled.candidates:
-        solved = candidate.cycles is not None and candidate.schedule is not None
-        chosen = "chosen" if candidate is compiled.candidates[0] else candidate.reason
-        table.add_row(
-            str(candidate.subtiles),
-            str(candidate.schedule.ii) if solved and candidate.schedule else "-",
-            str(candidate.cycles) if solved else "-",
-            str(candidate.slack) if solved else "-",
-            Text(chosen),
-        )
-    return table
-
-
-def _roles_table(compiled: Compiled) -> Table:
-    table = Table(title="\nRoles and rings", title_justify="left", box=None, pad_edge=False)
-    for column in ("role", "warps", "registers", "stages", "holds"):
-        table.add_column(column, justify="right" if column in {"warps", "registers", "stages"} else "left")
-    schedule = compiled.schedule
-    for role in compiled.plan.roles:
-        holds = [op.id for op in schedule.problem.ops if role.group in schedule.placements[op.id].groups]
-        table.add_row(role.name, str(role.warps), str(role.registers), str(role.stages), Text(", ".join(holds)))
-    for buffer in compiled.plan.buffers:
-        if buffer.depth:
-            shape = "x".join(map(str, buffer.shape))
-            table.add_row(Text(buffer.name), "", "", "", f"ring of {buffer.depth} tiles {shape} {buffer.dtype}")
-    return table
+def row(table: Table, *cells: object) -> None:
+    """Add a row; every cell is plain text, nothing in it is markup."""
+    table.add_row(*(Text(str(cell)) for cell in cells))
 
 
 def print_checks(checks: Sequence[Check]) -> None:
     """A line for each check with its figure."""
-    console = _console()
-    table = Table(title="Checks", title_justify="left", box=None, pad_edge=False, show_header=False)
-    table.add_column("check", no_wrap=True)
-    table.add_column("result", no_wrap=True)
-    table.add_column("figure", overflow="fold")
-    table.add_column("seconds", justify="right", no_wrap=True)
+    table = columns("check", "result", "figure", "seconds", right=("seconds",), free=("figure",))
+    table.show_header = False
     for check in checks:
-        result = "skipped" if check.skipped else "ok" if check.passed else "FAILED"
-        table.add_row(check.name, result, Text(check.detail), f"{check.seconds:.1f} s")
-    console.print(table)
-    console.print()
+        row(table, check.name, _result(check), check.detail, f"{check.seconds:.1f} s")
+    show(heading("Checks"), table)
+
+
+def _result(check: Check) -> str:
+    if check.skipped:
+        return "skipped"
+    return "ok" if check.passed else "FAILED"
 
 
 def checks_json(checks: Sequence[Check]) -> dict[str, Any]:
-    """The checks as one JSON object."""
+    """The checks as one JSON object; `passed` is null when there were none."""
     return {
-        "passed": all(check.passed for check in checks),
+        "passed": all(check.passed for check in checks) if checks else None,
         "checks": [
             {
                 "name": check.name,
@@ -175,53 +102,36 @@ def checks_json(checks: Sequence[Check]) -> dict[str, Any]:
     }
 
 
-def compiled_json(compiled: Compiled, checks: Sequence[Check], paths: Sequence[Path]) -> dict[str, Any]:
-    """The answer of `twill compile --json`: that of `twill schedule`, with what was made and checked."""
-    from twill.schedule.explain import explain_data
-    from twill.schedule.files import answer_json
-
-    return {
-        **answer_json(compiled.schedule),
-        "kernel": compiled.plan.name,
-        "arch": compiled.machine.name,
-        "constants": compiled.launch.constants,
-        "subtiles": compiled.graph.subtiles,
-        "candidates": [
-            {
-                "subtiles": candidate.subtiles,
-                "ii": candidate.schedule.ii if candidate.schedule and candidate.schedule.placements else None,
-                "cycles": candidate.cycles,
-                "reason": candidate.reason,
-            }
-            for candidate in compiled.candidates
-        ],
-        "explain": explain_data(compiled.schedule),
-        "roles": [
-            {"name": role.name, "warps": role.warps, "registers": role.registers, "stages": role.stages}
-            for role in compiled.plan.roles
-        ],
-        **checks_json(checks),
-        "files": [str(path) for path in paths],
-    }
-
-
 def print_machines(machines: Sequence[Machine]) -> None:
     """Names and titles of the known machines."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name")
-    table.add_column("machine")
+    table = columns("name", "machine")
     for machine in machines:
-        table.add_row(machine.name, machine.title)
-    _console().print(table)
+        row(table, machine.name, machine.title)
+    show(table, Text("\n`twill machines NAME` shows every number of one, with its source."))
 
 
 def print_machine(machine: Machine) -> None:
-    """Every number of a machine with its unit and source."""
-    from twill.machine import rows
+    """Every number of a machine: value, unit, what it is, and where it comes from."""
+    from twill.machine.machine import QUANTITIES, UNITS
 
-    table = Table(title=f"{machine.name}: {machine.title}", title_justify="left", box=None, pad_edge=False)
-    for column in ("number", "value", "unit", "source"):
-        table.add_column(column, overflow="fold", justify="right" if column == "value" else "left")
-    for row in rows(machine):
-        table.add_row(*(Text(cell) for cell in row))
-    _console().print(table)
+    show(Text(f"{machine.name}: {machine.title}", style="bold"))
+    table = columns("number", "value", "unit", "meaning and source", right=("value",), free=("meaning and source",))
+    for fact in machine.facts.values():
+        quantity = QUANTITIES[fact.name]
+        row(table, fact.name, f"{fact.value:g}", fact.unit, f"{quantity.meaning}\nsource: {fact.source}")
+    show(heading("Numbers"), table)
+    table = columns(
+        "unit",
+        "tile ops at once",
+        "what it is, and source",
+        right=("tile ops at once",),
+        free=("what it is, and source",),
+    )
+    for fact in machine.units.values():
+        row(table, fact.name, fact.value, f"{UNITS[fact.name]}\nsource: {fact.source}")
+    show(heading("Units"), table)
+    table = columns("opcode", "instructions an element", "source", free=("source",))
+    for instruction in machine.instructions.values():
+        counts = ", ".join(f"{count:g} {pipe}" for pipe, count in instruction.per_element.items())
+        row(table, instruction.opcode, counts or "0", instruction.source)
+    show(heading("Instructions of elementwise ops"), table)

@@ -1,11 +1,12 @@
 """The kernels that ship compiled: which variants, where their files are, and how they are made again.
 
-    python -m twill.shipped            compile every variant into kernels/generated and schedules
-    python -m twill.shipped NAME ...   only these
+python -m twill.shipped            compile every variant into kernels/generated and schedules
+python -m twill.shipped NAME ...   only these
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -46,16 +47,19 @@ VARIANTS: tuple[Variant, ...] = (
 
 def kernels_folder() -> Path:
     """The folder of the kernel sources, in a checkout or as installed."""
-    import twill.kernels
-
-    return Path(next(iter(twill.kernels.__path__)))
+    return _folder("kernels")
 
 
 def schedules_folder() -> Path:
     """The folder of the shipped schedules, in a checkout or as installed."""
-    import twill.schedules
+    return _folder("schedules")
 
-    return Path(next(iter(twill.schedules.__path__)))
+
+def _folder(name: str) -> Path:
+    """The folder installed as `twill.NAME`; in a checkout that is not installed, the one beside `twill`."""
+    if importlib.util.find_spec(f"twill.{name}") is None:
+        return Path(__file__).resolve().parents[1] / name
+    return Path(next(iter(importlib.import_module(f"twill.{name}").__path__)))
 
 
 def module_path(variant: Variant) -> Path:
@@ -93,7 +97,9 @@ def main(names: list[str]) -> None:
 
     unknown = set(names) - {variant.name for variant in VARIANTS}
     if unknown:
-        raise SystemExit(f"no shipped kernel {', '.join(sorted(unknown))}; known: {', '.join(v.name for v in VARIANTS)}")
+        raise SystemExit(
+            f"no shipped kernel {', '.join(sorted(unknown))}; known: {', '.join(v.name for v in VARIANTS)}"
+        )
     wanted = [variant for variant in VARIANTS if not names or variant.name in names]
     for variant in track(wanted, "compiling"):
         make(variant)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pprint import pformat
 from typing import Any
 
 
-def print_stage(kernel: Any, arch: str, stage: str, options: dict[str, Any]) -> str:
+def print_stage(
+    kernel: Any, arch: str, stage: str, options: dict[str, Any], tell: Callable[[str], None] = lambda message: None
+) -> str:
     """The text of `stage`: ttir, graph, problem, schedule, plan or source.
 
     options: the keyword arguments of `twill.compile`. graph is simplified and not yet divided; problem
@@ -34,12 +37,10 @@ def print_stage(kernel: Any, arch: str, stage: str, options: dict[str, Any]) -> 
         return print_graph(graph)
     if stage in {"problem", "schedule"}:
         candidates = enumerate_candidates(graph, machine, trip_count(graph, launch), options["subtiles"])
-        best = choose(candidates, options["time_limit"], lambda message: None)[0]
-        if stage == "problem" and best.problem is not None:
-            return json.dumps(problem_json(best.problem), indent=1)
-        assert best.schedule is not None
-        return json.dumps(schedule_json(best.schedule), indent=1)
-    compiled = compile(kernel, arch, **options)
+        best = choose(candidates, options["time_limit"], tell)[0].schedule
+        assert best is not None  # choose raises when there is none
+        return json.dumps(problem_json(best.problem) if stage == "problem" else schedule_json(best), indent=1)
+    compiled = compile(kernel, arch, progress=tell, **options)
     if stage == "plan":
         return "\n\n".join(f"{name} = {pformat(getattr(compiled.plan, name), width=110)}" for name in
                            ("buffers", "tokens", "descriptors", "scalars", "roles"))  # fmt: skip

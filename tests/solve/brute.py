@@ -1,4 +1,4 @@
-"""The smallest feasible interval of a tiny problem by trying every schedule, judged by the independent checker alone."""
+"""The smallest feasible interval of a tiny problem by trying every schedule, judged by the independent checker."""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ def attention(subtiles: int = 2, limits: Limits = HOPPER, trip_count: int = 64) 
     deps = []
     for s in range(subtiles):
 
-        def op(id: str, unit: str, occupancy: int, latency: int, registers: int, issue: int | None = None, s: int = s) -> None:
+        def op(
+            id: str, unit: str, occupancy: int, latency: int, registers: int, issue: int | None = None, s: int = s
+        ) -> None:
             taken = occupancy if issue is None else issue
             ops.append(Op(f"{id}.{s}", unit, occupancy, taken, latency, registers, min_warps=warps, subtile=s))
 

@@ -53,9 +53,7 @@ def test_cycle_of_distance_zero_is_refused_only_when_it_takes_time() -> None:
 def graphs(draw: st.DrawFn) -> Problem:
     ids = "abcde"
     pairs = draw(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12))
-    deps = [
-        Dep(ids[u], ids[v], draw(st.integers(0 if u < v else 1, 3)), draw(st.integers(0, 20))) for u, v in pairs
-    ]
+    deps = [Dep(ids[u], ids[v], draw(st.integers(0 if u < v else 1, 3)), draw(st.integers(0, 20))) for u, v in pairs]
     return problem([Op(id, "A", 1) for id in ids], deps)
 
 

@@ -119,7 +119,7 @@ def test_warps_of_all_groups_fit() -> None:
 
 
 def test_registers_of_live_values_fit() -> None:
-    # a (3 cycles on A) makes 10 registers, used by b 9 cycles later: alive 9 cycles. II = 3 keeps ceil(9 / 3) = 3 copies.
+    # a (3 cycles on A) makes 10 registers, used by b 9 cycles later: alive 9 cycles. II = 3 keeps 9 / 3 copies.
     ops = [Op("a", "A", 3, 3, 9, registers=10), Op("b", "B", 3, 3, 3)]
     use = [Dep("a", "b", 0, 9)]
     assert proved(problem(ops, use, registers_per_thread=30, max_groups=1)).ii == 3

@@ -1,4 +1,4 @@
-"""The search as a whole: against brute force, on attention, cut short, repeated, and on input nothing can be done with."""
+"""The search as a whole: against brute force, on attention, cut short, repeated, and on impossible input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.solve.brute import shortest
-from tests.solve.instances import HOPPER, attention, free, problem
+from tests.solve.instances import HOPPER, attention, problem
 from twill.errors import InputError
 from twill.schedule.checker import check
 from twill.schedule.problem import Dep, Op, Problem
@@ -51,10 +51,10 @@ def tiny(draw: st.DrawFn) -> Problem:
         ops,
         deps,
         units={"A": 1, "B": draw(st.integers(1, 2))},
-        smem_bytes=draw(st.integers(2, 4)),
-        tmem_columns=draw(st.integers(2, 4)),
-        max_groups=draw(st.integers(1, 3)),
-        max_warps=draw(st.integers(2, 6)),
+        smem_bytes=draw(st.integers(3, 5)),
+        tmem_columns=draw(st.integers(3, 5)),
+        max_groups=draw(st.sampled_from([1, 2, 3, 3])),
+        max_warps=draw(st.integers(4, 6)),
         registers_per_thread=draw(st.integers(2, 5)),
         producer_registers=draw(st.integers(0, 3)),
         signal_hop=draw(st.integers(0, 1)),
@@ -223,7 +223,10 @@ def test_rows_that_do_not_fit_are_explained() -> None:
         (problem([Op("a", "A", 1)], [Dep("a", "a", -1)]), "distance -1"),
         (problem([Op("a", "A", 1)], colocate=(("a", "z"),)), "names z"),
         (problem([Op("a", "A", 1)], max_groups=0), "max_groups 0"),
-        (problem([Op("a", "A", 1), Op("b", "A", 1)], [Dep("a", "b", 0, 1), Dep("b", "a", 0, 0)]), "cycle of distance 0"),
+        (
+            problem([Op("a", "A", 1), Op("b", "A", 1)], [Dep("a", "b", 0, 1), Dep("b", "a", 0, 0)]),
+            "cycle of distance 0",
+        ),
     ],
 )
 def test_bad_input_is_refused(given: Problem, says: str) -> None:

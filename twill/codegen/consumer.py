@@ -392,9 +392,11 @@ class Consumer(Role):
 
     def _dot(self, op: Op, place: Place, iteration: Iteration, out: list[Stmt]) -> None:
         a, b, c = op.operands
-        layout = accumulator(op.result.type, self.warps)
+        self._require_precision(op)
+        layout = accumulator(op.result.type, self.kernel.types[a], self.warps)
         left = self._left(op, a, layout, place, iteration, out)
         right = self._right(op, b, place, iteration, out)
+        self._require_contiguous_k(op, left, right)
         before = self._accumulator(c, layout, place, iteration, out)
         alone = self.isolation > 1 or (self.isolation == 1 and not isinstance(left, Tile))
         if alone:
@@ -402,16 +404,34 @@ class Consumer(Role):
         out.extend(self._token_waits(op, iteration))
         out.extend(self._rotate(op.result.name))
         target = self.variable(op.result.name)
-        out.append(Mma(target, left, right, before, op.result.type, layout, self._precision(op)))
+        out.append(Mma(target, left, right, before, op.result.type, layout))
         out.extend(self._token_arrivals(op, iteration))
         self.flights.append(Flight(op.result.name, True, self._last_reads(op, iteration)))
         if alone:
             out.extend(self._drain(keep=False))
 
-    def _precision(self, op: Op) -> str:
-        """Input precision of the dot; only 32-bit operands have a choice."""
-        wide = self.kernel.types[op.operands[0]].bits == 32
-        return str(op.attributes.get("precision", "")) if wide else ""
+    def _require_precision(self, op: Op) -> None:
+        """32-bit operands go through the tensor core as tf32, Triton's default; nothing else is emitted."""
+        precision = str(op.attributes.get("precision", "tf32"))
+        if self.kernel.types[op.operands[0]].bits == 32 and precision != "tf32":
+            raise Unsupported(
+                f'a dot of 32-bit operands with input_precision="{precision}" is not emitted: wgmma reads them as tf32.',
+                hint='Use input_precision="tf32", or 16-bit operands.',
+                location=op.location,
+            )
+
+    def _require_contiguous_k(self, op: Op, left: Expr, right: Tile) -> None:
+        """wgmma transposes operands in shared memory only when they are 16 bits wide."""
+        if self.kernel.types[op.operands[0]].bits == 16:
+            return
+        for name, tile, wanted in (("left", left, False), ("right", right, True)):
+            if isinstance(tile, Tile) and any(view == "permute" for view, _ in tile.views) != wanted:
+                raise Unsupported(
+                    f"the {name} operand of this dot is not contiguous along K, which wgmma needs "
+                    "for operands that are not 16 bits wide.",
+                    hint="Load [M, K] for the left operand, [N, K] for the right one and transpose that: tl.dot(a, b.T).",
+                    location=op.location,
+                )
 
     def _tile(self, name: str, place: Place, iteration: Iteration, out: list[Stmt]) -> Tile | None:
         load = self.kernel.tile_load(name)

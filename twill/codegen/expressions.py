@@ -77,7 +77,8 @@ class Printer:
 
     def _layout_name(self, layout: Layout) -> str:
         if isinstance(layout, Mma):
-            return f"MMA_{layout.n}" + ("" if layout.warps == 4 else f"_W{layout.warps}")
+            deep = "" if layout.k == 16 else f"_K{layout.k}"
+            return f"MMA_{layout.n}{deep}" + ("" if layout.warps == 4 else f"_W{layout.warps}")
         if isinstance(layout, Slice):
             kind = {0: "COLUMNS", 1: "ROWS"}.get(layout.axis, f"AXIS{layout.axis}")
             return f"{kind}_OF_{self.layout(layout.parent)}"
@@ -104,7 +105,7 @@ class Printer:
         if isinstance(layout, Mma):
             return (
                 f"gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[{layout.warps}, 1], "
-                f"instr_shape=[16, {layout.n}, 16])"
+                f"instr_shape=[16, {layout.n}, {layout.k}])"
             )
         if isinstance(layout, Slice):
             return f"gl.SliceLayout({layout.axis}, {self.layout(layout.parent)}.value)"

@@ -226,11 +226,10 @@ class _Block:
     def _mma(self, s: Mma) -> list[str]:
         a = self.p.full(s.a)
         b = self.p.tile(s.b)
-        precision = f', precision="{s.precision}"' if s.precision else ""
         if s.c is None:
             zero = f"gl.zeros({list(s.type.shape)}, {GLUON_DTYPES[s.type.dtype]}, {self.p.layout(s.layout)})"
-            return [f"{s.target} = warpgroup_mma({a}, {b}, {zero}, use_acc=False{precision}, is_async=True)"]
-        return [f"{s.target} = warpgroup_mma({a}, {b}, {self.p.full(s.c)}{precision}, is_async=True)"]
+            return [f"{s.target} = warpgroup_mma({a}, {b}, {zero}, use_acc=False, is_async=True)"]
+        return [f"{s.target} = warpgroup_mma({a}, {b}, {self.p.full(s.c)}, is_async=True)"]
 
     def _mmawait(self, s: MmaWait) -> list[str]:
         names = ", ".join(s.targets)

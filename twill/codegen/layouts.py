@@ -20,10 +20,11 @@ ELEMENTWISE = frozenset(
 
 @dataclass(frozen=True)
 class Mma:
-    """Accumulator of a wgmma whose instruction is 16 rows by `n` columns per warp."""
+    """Accumulator of a wgmma whose instruction is 16 rows by `n` columns per warp, `k` deep (256 bits)."""
 
     n: int
     warps: int
+    k: int
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Blocked:
 Layout = Mma | Slice | Operand | Blocked
 
 
-def accumulator(type: Type, warps: int) -> Mma:
-    """Layout of a dot's result of `type` in a group of `warps` warps."""
-    return Mma(min(256, type.shape[1]), warps)
+def accumulator(type: Type, left: Type, warps: int) -> Mma:
+    """Layout of a dot's result of `type`, its left operand being `left`, in a group of `warps` warps."""
+    return Mma(min(256, type.shape[1]), warps, 256 // left.bits)
 
 
 def k_width(type: Type) -> int:
@@ -73,14 +74,14 @@ def infer(graph: Graph, ops: Iterable[Op], yielded: Mapping[str, str], warps: in
     homes: dict[str, Layout] = {}
     for op in ops:
         if op.opcode == "dot":
-            homes[op.result.name] = accumulator(op.result.type, warps)
+            homes[op.result.name] = accumulator(op.result.type, types[op.operands[0]], warps)
             _offer(homes, types, op.operands[2], homes[op.result.name])
     _settle(ops, types, homes, yielded)
     # What only feeds a dot from registers is best computed in the layout the dot reads.
     for op in ops:
         if op.opcode == "dot":
             left = types[op.operands[0]]
-            parent = accumulator(op.result.type, warps)
+            parent = accumulator(op.result.type, left, warps)
             if _offer(homes, types, op.operands[0], Operand(parent, k_width(left))):
                 _settle(ops, types, homes, yielded)
     # No dot reaches these: start from the largest tile, settle, repeat.

@@ -156,7 +156,6 @@ class Mma:
     c: Expr | None
     type: Type
     layout: Layout
-    precision: str
 
 
 @dataclass(frozen=True)

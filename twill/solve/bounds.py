@@ -18,7 +18,8 @@ class ResMII:
     ops: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"ResMII of unit {self.unit} (ops {', '.join(self.ops)})"
+        named = ", ".join(self.ops[:8]) + (f" and {len(self.ops) - 8} more" if len(self.ops) > 8 else "")
+        return f"ResMII of unit {self.unit} (ops {named})"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _positive_cycle(
     node = changed
     for _ in nodes:
         node = by[node][0]
-    cycle = []
+    cycle: list[tuple[str, str, int, int]] = []
     at = node
     while not cycle or at != node:
         cycle.append(by[at])

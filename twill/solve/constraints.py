@@ -50,9 +50,12 @@ class Constraints:
         """
         for dep in self.problem.deps:
             self.model.add(self.gap(dep) >= dep.latency + self.hop_term(dep))
+            if dep.src != dep.dst:
+                later = (self.v.stage[dep.dst] + dep.distance, self.v.slot[dep.dst])
+                self.v.precede((self.v.stage[dep.src], self.v.slot[dep.src]), later, strictly=dep.latency > 0)
 
     def units(self) -> None:
-        """Rule 2: at each slot, sum over the unit's ops of how often [start, start + occupancy) covers it <= capacity."""
+        """Rule 2: at each slot, sum over a unit's ops of the times [start, start + occupancy) covers it <= capacity."""
         for unit, capacity in self.problem.limits.units.items():
             ops = [op for op in self.problem.ops if op.unit == unit and op.occupancy > 0]
             if capacity == 1:
@@ -198,7 +201,9 @@ class Constraints:
             ("tensor memory", limits.tmem_columns, "tmem_columns"),
         ):
             if memory in self.families:
-                self.model.add(sum((depth[op.id] + self.extra.get(op.id, 0)) * getattr(op, size) for op in ops) <= limit)
+                self.model.add(
+                    sum((depth[op.id] + self.extra.get(op.id, 0)) * getattr(op, size) for op in ops) <= limit
+                )
 
     def _depth(self, op: Op, deps: list[Dep]) -> cp_model.IntVar:
         longest = max(each.completion for each in self.problem.ops)
@@ -223,5 +228,3 @@ class Constraints:
         if isinstance(together, bool):
             return 0 if together else hop(self.problem, dep)
         return hop(self.problem, dep) * (1 - together)
-
-

@@ -106,22 +106,26 @@ class Engine:
         answer: list[int] = []
         failure: list[BaseException] = []
 
+        done = threading.Event()
+
         def work() -> None:
             try:
                 answer.append(solver.solve(model))
             except BaseException as error:  # handed to the caller below
                 failure.append(error)
+            finally:
+                done.set()
 
-        thread = threading.Thread(target=work, name="cp-sat", daemon=True)
-        thread.start()
-        while thread.is_alive():
+        threading.Thread(target=work, name="cp-sat", daemon=True).start()
+        # An event, since Ctrl-C in the middle of Thread.join can leave a running thread marked as ended.
+        while not done.is_set():
             try:
-                thread.join(0.05)
+                done.wait(0.05)
                 if self.stop is not None and self.stop():
                     self.interrupted = True
             except KeyboardInterrupt:
                 self.interrupted = True
-            if self.interrupted and thread.is_alive():
+            if self.interrupted and not done.is_set():
                 solver.stop_search()
         if failure:
             raise failure[0]

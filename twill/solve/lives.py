@@ -87,8 +87,11 @@ class Lives:
         else:
             end_stage, end_slot, end = self._point(f"end of {op.id} in {group}")
             self.model.add(end >= self.v.start[op.id] + 1)
+            self.v.precede((self.v.stage[op.id], self.v.slot[op.id]), (end_stage, end_slot), strictly=True)
             for dep in uses:
                 self.model.add(end >= self._released(dep))
+                used = (self.v.stage[dep.dst] + dep.distance, self.v.slot[dep.dst])
+                self.v.precede(used, (end_stage, end_slot), strictly=self._hold(dep) > 0)
         return Life(op.registers, alive, self.v.stage[op.id], self.v.slot[op.id], end_stage, end_slot)
 
     def _anywhere(self, op: Op, group: int, uses: list[tuple[Dep, cp_model.IntVar]]) -> Life:

@@ -41,9 +41,9 @@ def validate(problem: Problem) -> None:
             for id in set_:
                 _known(id, ids, f"A {name} set")
     for number in (*_LIMIT_NUMBERS, "signal_hop", "value_hop"):
-        _require(0 <= getattr(limits, number), f"The machine {limits.name} has {number} {getattr(limits, number)}")
+        _require(getattr(limits, number) >= 0, f"The machine {limits.name} has {number} {getattr(limits, number)}")
     for number in ("max_groups", "max_warps"):
-        _require(1 <= getattr(limits, number), f"The machine {limits.name} has {number} {getattr(limits, number)}")
+        _require(getattr(limits, number) >= 1, f"The machine {limits.name} has {number} {getattr(limits, number)}")
     _require(problem.trip_count >= 0, f"The trip count is {problem.trip_count}")
 
 

@@ -10,6 +10,8 @@ from ortools.sat.python import cp_model
 from twill.schedule.problem import Problem
 from twill.solve.grouping import Grouping, hop
 
+Moment = tuple[cp_model.LinearExprT, cp_model.IntVar]  # stage, slot
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -75,6 +77,17 @@ class Variables:
             self.model.add(a >= b + 1).only_enforce_if(later)
             self.model.add(a <= b).only_enforce_if(~later)
         return self._order[key]
+
+    def precede(self, a: Moment, b: Moment, *, strictly: bool) -> None:
+        """Moment a is before b (or at most as late) by stages and slots alone.
+
+        Implied by the inequality of their times, but free of the product with ii, and in the terms in
+        which copies of values are counted.
+        """
+        if strictly:
+            self.model.add(b[0] - a[0] + self.after(b[1], a[1]) >= 1)
+        else:
+            self.model.add(b[0] - a[0] >= self.after(a[1], b[1]))
 
     def together(self, u: str, v: str) -> cp_model.IntVar | bool:
         """Whether ops u and v share a group: a constant where the grouping says so, else a literal."""

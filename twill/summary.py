@@ -1,0 +1,205 @@
+"""What `twill compile` says of a compiled kernel, on a terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from twill.report import checks_json, columns, heading, row, show
+from twill.schedule.explain import explain_data
+
+if TYPE_CHECKING:
+    from twill.compiler import Compiled
+    from twill.ladder import Check
+    from twill.schedule.schedule import Schedule
+
+TIERS = {
+    "ii": "cycles from one iteration to the next",
+    "register traffic": "registers a thread that values take in groups other than their own",
+    "slack": "cycles by which any awaited result may be late before an iteration takes longer",
+    "total time": "cycles of the whole loop",
+    "groups": "warp groups",
+    "ring slack": "tiles of the rings beyond what the schedule needs, for late loads",
+}
+
+
+def print_compiled(compiled: Compiled, paths: Sequence[Path]) -> None:
+    """The whole report but the checks: ops, loads, bound, claim, roles and rings, drawing, files."""
+    facts = explain_data(compiled.schedule)
+    parts: list[RenderableType] = [
+        _title(compiled),
+        heading("The loop's ops"),
+        _ops(compiled.schedule),
+        Text(
+            "busy: cycles the op takes its unit. latency: cycles until its result may be used. regs: registers a thread"
+            " of the result. It starts at cycle stage * II + slot of its iteration."
+        ),
+        heading("Load of each unit in one iteration"),
+        _loads(facts),
+        heading("Bound"),
+        _bound(facts),
+        heading("Schedule"),
+        *_claim(compiled.schedule),
+        heading("Numbers of sub-tiles, each a warp group with its own rows of the tile"),
+        _candidates(compiled),
+        heading("Roles"),
+        _roles(compiled, facts),
+        Text(
+            "registers: a thread's quota. in values: how many of those left for tiles they fill at most. iterations: how"
+            " many the role works on at a time."
+        ),
+        heading("Shared memory"),
+        _buffers(compiled),
+        *_shared_bytes(compiled),
+        heading("Drawing"),
+    ]
+    show(*parts)
+    print(compiled.gantt("text"))
+    show(heading("Files"), *(Text(str(path)) for path in paths))
+
+
+def _title(compiled: Compiled) -> Text:
+    constants = ", ".join(f"{name}={value}" for name, value in compiled.launch.constants.items())
+    text = Text(f"{compiled.plan.name} for {compiled.machine.title}", style="bold")
+    text.append(f"\n{constants}; {compiled.schedule.problem.trip_count} iterations", style="not bold")
+    return text
+
+
+def _ops(schedule: Schedule) -> Table:
+    table = columns(
+        "op", "unit", "busy", "latency", "regs", "stage", "slot", "group", "what", "source",
+        right=("busy", "latency", "regs", "stage", "slot", "group"), free=("what",),
+    )  # fmt: skip
+    for op in sorted(schedule.problem.ops, key=lambda op: schedule.start(op.id)):
+        at = schedule.placements[op.id]
+        line = ":".join(op.location.rsplit("/", 1)[-1].split(":")[:2])
+        groups = ",".join(map(str, at.groups))
+        row(
+            table,
+            op.id,
+            op.unit,
+            op.occupancy,
+            op.latency,
+            op.registers or "",
+            at.stage,
+            at.slot,
+            groups,
+            op.label,
+            line,
+        )
+    return table
+
+
+def _loads(facts: dict[str, Any]) -> Table:
+    table = columns("unit", "cycles", "share of II", "ops", right=("cycles", "share of II"), free=("ops",))
+    for unit in facts["units"]:
+        row(table, unit["unit"], unit["busy_cycles"], f"{unit['utilization']:.0%}", ", ".join(unit["ops"]))
+    return table
+
+
+def _bound(facts: dict[str, Any]) -> Text:
+    """MII = max(ResMII, RecMII) and what causes each."""
+    mii, unit, cycle = facts["mii"], facts["units"][0], facts["cycle"]
+    most = f" at {unit['capacity']} at once" if unit["capacity"] > 1 else ""
+    around = "no cycle of dependences takes time"
+    if cycle is not None:
+        path = " -> ".join([*(dep["src"] for dep in cycle["deps"]), cycle["deps"][0]["src"]])
+        plural = "s" if cycle["distance"] != 1 else ""
+        around = f"{cycle['latency']} cycles in {cycle['distance']} iteration{plural} around {path}"
+    return Text(
+        f"MII {mii['cycles']} cycles, because of {' and '.join(mii['causes']) or 'nothing'}: the larger of\n"
+        f"  ResMII {mii['res_mii']}: unit {unit['unit']} is busy for {unit['busy_cycles']} cycles{most}\n"
+        f"  RecMII {mii['rec_mii']}: {around}"
+    )
+
+
+def _claim(schedule: Schedule) -> list[RenderableType]:
+    """II, status and what proves it; then each tier of the objective with its own proof."""
+    lines = [f"II {schedule.ii} cycles: {schedule.status}, in {schedule.seconds:.1f} s", f"  {_proof(schedule)}"]
+    changes = schedule.provenance.get("feedback", ())
+    assert isinstance(changes, list | tuple)
+    lines += [f"  solved or planned again for the machine code: {change}" for change in changes]
+    lines.append(f"An iteration takes {schedule.length} cycles; a new one starts every {schedule.ii}.")
+    text = Text("\n".join([*lines, "What was optimized, in order:"]))
+    table = columns("", "value", "bound", "proof", "meaning", right=("value", "bound"), free=("meaning",))
+    for tier in schedule.tiers:
+        proof = "proved" if tier.proved else "not proved"
+        row(table, tier.name, tier.value, tier.bound, proof, TIERS.get(tier.name, ""))
+    return [text, table]
+
+
+def _proof(schedule: Schedule) -> str:
+    return f"proof: {schedule.reason}" if schedule.status == "optimal" else f"no proof: {schedule.reason}"
+
+
+def _candidates(compiled: Compiled) -> Table:
+    table = columns(
+        "sub-tiles", "II", "loop cycles", "slack", "", right=("sub-tiles", "II", "loop cycles", "slack"), free=("",)
+    )
+    for candidate in compiled.candidates:
+        chosen = "chosen" if candidate is compiled.candidates[0] else candidate.reason
+        if candidate.cycles is None or candidate.schedule is None:
+            row(table, candidate.subtiles, "-", "-", "-", chosen)
+        else:
+            row(table, candidate.subtiles, candidate.schedule.ii, candidate.cycles, candidate.slack, chosen)
+    return table
+
+
+def _roles(compiled: Compiled, facts: dict[str, Any]) -> Table:
+    names = ("role", "group", "warps", "registers", "in values", "iterations", "ops")
+    table = columns(*names, right=names[1:-1], free=("ops",))
+    for role in sorted(compiled.plan.roles, key=lambda role: role.group):
+        group = facts["groups"][role.group]
+        values = f"{group['peak_registers']} of {group['registers']}" if group["peak_registers"] else ""
+        row(table, role.name, role.group, role.warps, role.registers, values, role.stages, ", ".join(group["ops"]))
+    return table
+
+
+def _buffers(compiled: Compiled) -> Table:
+    """The rings, then the buffers that exist once."""
+    table = columns("buffer", "what", right=())
+    for buffer in sorted(compiled.plan.buffers, key=lambda buffer: not buffer.depth):
+        tile = f"{'x'.join(map(str, buffer.shape))} {buffer.dtype}"
+        row(table, buffer.name, f"ring of {buffer.depth} tiles {tile}" if buffer.depth else f"one tile {tile}")
+    return table
+
+
+def _shared_bytes(compiled: Compiled) -> list[Text]:
+    if compiled.code is None:
+        return []
+    return [Text(f"{compiled.code.shared_bytes} of {compiled.code.shared_limit} bytes")]
+
+
+def compiled_json(compiled: Compiled, checks: Sequence[Check], paths: Sequence[Path]) -> dict[str, Any]:
+    """The answer of `twill compile --json`: that of `twill schedule`, with what was made and checked."""
+    from twill.schedule.files import answer_json
+
+    return {
+        **answer_json(compiled.schedule),
+        "kernel": compiled.plan.name,
+        "arch": compiled.machine.name,
+        "constants": compiled.launch.constants,
+        "subtiles": compiled.graph.subtiles,
+        "stopped": any(candidate.stopped for candidate in compiled.candidates),
+        "candidates": [
+            {
+                "subtiles": candidate.subtiles,
+                "ii": candidate.schedule.ii if candidate.schedule and candidate.schedule.placements else None,
+                "cycles": candidate.cycles,
+                "reason": candidate.reason,
+            }
+            for candidate in compiled.candidates
+        ],
+        "explain": explain_data(compiled.schedule),
+        "roles": [
+            {"name": role.name, "warps": role.warps, "registers": role.registers, "stages": role.stages}
+            for role in compiled.plan.roles
+        ],
+        **checks_json(checks),
+        "files": [str(path) for path in paths],
+    }
