@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -147,14 +148,16 @@ def schedule(graph: str, time_limit: float, output: str | None, as_json: bool) -
     broken = check(solved) if solved.placements else ()
     if broken:
         raise CheckFailed(f"the solver's schedule does not hold: {broken[0]}.", hint="This is a defect of Twill.")
-    _say_stopped(stopped)
+    _say_stopped(stopped and bool(solved.placements))
+    if stopped and not solved.placements:
+        solved = replace(solved, reason="Ctrl-C came before any schedule was found")
     if output is not None and solved.placements:
         files.write(output, solved)
     if as_json:
         print_json(files.answer_json(solved))
         sys.exit(0 if solved.placements else NoSchedule.exit_code)
     if not solved.placements:
-        _refuse_problem(solved, graph, stopped)
+        _refuse_problem(solved, graph)
     click.echo(render(solved, "text"))
     click.echo()
     click.echo(explain(solved))
@@ -267,13 +270,13 @@ def _check_writable(folder: Path, output: str | None = None) -> None:
         ) from None
 
 
-def _refuse_problem(solved: Schedule, graph: str, stopped: bool) -> NoReturn:
+def _refuse_problem(solved: Schedule, graph: str) -> NoReturn:
     """A problem without a schedule: because it can have none, or because the search was cut short."""
     if solved.status == "infeasible":
         message = f"infeasible: these rules exclude every schedule: {solved.reason}."
         raise NoSchedule(message, hint="Relax one of them: its limit, or what the ops ask for.", location=graph)
-    cut = "Ctrl-C came before any schedule was found" if stopped else solved.reason.partition(";")[0]
-    message = f"unknown: {cut}; no II below {solved.lower_bound} is possible."
+    why = solved.reason.partition(";")[0]
+    message = f"unknown: {why}; no II below {solved.lower_bound} is possible."
     raise NoSchedule(message, hint="Give it more time with --time-limit.", location=graph)
 
 

@@ -50,8 +50,8 @@ def print_compiled(compiled: Compiled, paths: Sequence[Path]) -> None:
         heading("Roles"),
         _roles(compiled, facts),
         Text(
-            "registers: a thread's quota. in values: how many of those left for tiles they fill at most. iterations: how"
-            " many the role works on at a time."
+            "registers: a thread's quota. in values: how many of those left for tiles they fill at most."
+            " iterations: how many the role works on at a time."
         ),
         heading("Shared memory"),
         _buffers(compiled),
@@ -123,7 +123,7 @@ def _claim(schedule: Schedule) -> list[RenderableType]:
     lines = [f"II {schedule.ii} cycles: {schedule.status}, in {schedule.seconds:.1f} s", f"  {_proof(schedule)}"]
     changes = schedule.provenance.get("feedback", ())
     assert isinstance(changes, list | tuple)
-    lines += [f"  solved or planned again for the machine code: {change}" for change in changes]
+    lines += [f"  after ptxas: {change}" for change in changes]
     lines.append(f"An iteration takes {schedule.length} cycles; a new one starts every {schedule.ii}.")
     text = Text("\n".join([*lines, "What was optimized, in order:"]))
     table = columns("", "value", "bound", "proof", "meaning", right=("value", "bound"), free=("meaning",))

@@ -10,7 +10,7 @@ from twill.solve.engine import Engine, Interrupted
 from twill.solve.grouping import grouping
 from twill.solve.variables import Variables
 
-EFFORT = 2.0
+EFFORT = 1.0
 
 
 def conflict(problem: Problem, ii: int, engine: Engine) -> str:

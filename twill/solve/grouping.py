@@ -80,7 +80,7 @@ def grouping(problem: Problem, *, sets: bool = True, roles: bool = True) -> Grou
     rank = {k: position for position, k in enumerate(ranked)}
     limits = problem.limits
     most = min(
-        limits.max_groups if sets else len(components),
+        limits.max_groups if sets else limits.max_groups + 2,
         limits.max_warps if roles else len(components),
         NAMED_BARRIERS,
     )

@@ -71,13 +71,14 @@ class Objective:
         return Goal("groups", sum(self.v.used), max(1, min(self.v.grouping.clique, len(self.v.used))))
 
     def slack(self) -> Goal:
-        """min(ii, least over blocking dependences of start(v) + distance * ii - start(u) - latency - hop).
+        """min(ii, least of start(v) + distance * ii - start(u) - latency - hop), over the blocking dependences
+        on ops of fixed latency.
 
         A result later than its latency by no more than this stalls nobody.
         """
         late = self.model.new_int_var(-self.v.highest, 0, "minus the slack")
         for dep in self.problem.deps:
-            if dep.blocking:
+            if dep.blocking and not self.problem.op(dep.src).variable_latency:
                 self.model.add(self.c.gap(dep) - dep.latency - self.c.hop_term(dep) >= -late)
         return Goal("slack", late, -self.v.highest, sign=-1)
 

@@ -23,6 +23,7 @@ from twill.solve.variables import Solution, Variables
 # Deterministic time: each is a few seconds of one core at most.
 PROBE_EFFORT = 6.0  # to find a schedule at one interval
 WINDOW_EFFORT = 2.0  # to exclude a window of intervals, before it is split
+SHORTEN_EFFORT = 6.0  # to minimize ii directly, where a window was not settled
 LAST_EFFORT = 16.0  # to exclude one interval that could not be split
 TIER_EFFORT = 8.0  # to settle one tier
 
@@ -123,6 +124,7 @@ class Search:
         top = self.best.ii - 1 if self.best else self._longest()
         windows = [(self.lower, top)]
         stuck: list[int] = []
+        shortened = False
         while windows:
             low, high = windows.pop()
             high = high if self.best is None else min(high, self.best.ii - 1)
@@ -138,8 +140,21 @@ class Search:
                 windows.append((low, middle))
             elif not outcome.infeasible:
                 stuck.append(low)
+            if not (outcome.settled or shortened):
+                shortened = True
+                self._shorten(low)
         proved = top + 1 if self.best is None else self.best.ii
         self.lower = min([proved, *stuck])
+
+    def _shorten(self, low: int) -> None:
+        """Minimize ii itself, once, where windows turn out hard: a better best leaves fewer of them."""
+        high = self.best.ii - 1 if self.best is not None else self._longest()
+        variables = Variables(self.problem, self.grouping, low, high)
+        Constraints(variables).add_constraints()
+        variables.model.minimize(variables.ii)
+        outcome = self.engine.run(variables.model, SHORTEN_EFFORT)
+        if outcome.values is not None:
+            self.best = variables.decode(outcome.values)
 
     def _attempt(self, low: int, high: int, effort: float, groups: Grouping | None = None) -> Outcome:
         """Look for a schedule with an interval in [low, high]; a better one becomes the best."""

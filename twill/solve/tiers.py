@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from twill.schedule.schedule import Schedule
 from twill.solve.grouping import hop
 
-# Slack stands before total time: a prologue is paid once, a stall in every iteration, and only slack
-# asks for the next tile's QK ahead of this tile's softmax. Traffic stands before both, because the
-# shared-memory bandwidth it takes is in no unit, and a cycle of slack would buy any amount of it.
-TIERS = ("register traffic", "slack", "total time", "groups", "ring slack")
+# Slack stands after what the loop costs: among the schedules of equal time it picks those that a late
+# result of the tensor core stalls least, and so issues the next tile's QK ahead of this tile's softmax.
+TIERS = ("total time", "register traffic", "groups", "slack", "ring slack")
 
 
 def total_time(schedule: Schedule) -> int:
@@ -31,10 +30,13 @@ def groups(schedule: Schedule) -> int:
 
 
 def slack(schedule: Schedule) -> int:
-    """Cycles by which every blocking dependence may be late before its wait stalls; at most ii."""
+    """Cycles by which every awaited result of fixed latency may be late before its wait stalls; at most ii.
+
+    What varies by nature, a load, has its slack in the depth of its ring (`ring_slack`).
+    """
     at, least = schedule.placements, schedule.ii
     for dep in schedule.problem.deps:
-        if dep.blocking:
+        if dep.blocking and not schedule.problem.op(dep.src).variable_latency:
             apart = 0 if set(at[dep.dst].groups) <= set(at[dep.src].groups) else hop(schedule.problem, dep)
             gap = schedule.start(dep.dst) + dep.distance * schedule.ii - schedule.start(dep.src)
             least = min(least, gap - dep.latency - apart)
