@@ -1,6 +1,6 @@
 """Compile the shipped attention kernel, look at its schedule, and run every check that needs no GPU.
 
-    python examples/01_compile_attention.py
+python examples/01_compile_attention.py
 """
 
 from twill import compile

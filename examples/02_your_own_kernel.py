@@ -1,7 +1,7 @@
 """A kernel of your own: ordinary Triton, with one decorator that says how it is launched.
 
-    python examples/02_your_own_kernel.py
-    twill compile examples/02_your_own_kernel.py
+python examples/02_your_own_kernel.py
+twill compile examples/02_your_own_kernel.py
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Bring your own dependence graph: no kernel, no torch, no triton. What if the chip had twice the SFU?
 
-    python examples/03_schedule_a_graph.py
-    twill schedule examples/softmax_graph.json
+python examples/03_schedule_a_graph.py
+twill schedule examples/softmax_graph.json
 """
 
 import json

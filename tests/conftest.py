@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from commands import GRAPH
 
 from twill.cli import main
 
@@ -21,6 +22,14 @@ def compiled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = CliRunner().invoke(main, ["compile", str(KERNELS / "swiglu.py"), "--no-verify", "-o", str(folder)])
     assert done.exit_code == 0, done.output
     return folder
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """A graph file whose II is 45."""
+    path = tmp_path / "graph.json"
+    path.write_text(json.dumps(GRAPH))
+    return path
 
 
 @pytest.fixture(scope="session")

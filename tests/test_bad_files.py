@@ -10,27 +10,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from commands import GRAPH
 
 from twill.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 SWIGLU = Path(__file__).parent / "kernels_for_tests" / "swiglu.py"
-
-GRAPH: dict[str, Any] = {
-    "format": "twill-graph/1",
-    "name": "loop",
-    "machine": {"units": {"TC": 1, "SFU": 1, "TMA": 1}, "smem_bytes": 1000, "registers_per_thread": 100},
-    "trip_count": 8,
-    "ops": [
-        {"id": "load", "unit": "TMA", "occupancy": 20, "latency": 50, "smem_bytes": 400, "variable_latency": True},
-        {"id": "dot", "unit": "TC", "occupancy": 30, "issue": 2, "latency": 40, "registers": 10},
-        {"id": "exp", "unit": "SFU", "occupancy": 25, "latency": 25},
-    ],
-    "deps": [{"src": "load", "dst": "dot", "blocking": True}, {"src": "dot", "dst": "exp"}],
-}
-
-
-# Graph files.
 
 
 def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
@@ -92,7 +77,7 @@ def test_no_graph_at_all(refused, tmp_path):
     ("change", "says"),
     [
         (_set("machine", "smem_bytes", to=300), ["shared memory: one buffer of each ring takes 400 bytes"]),
-        (_set("ops", 1, "registers", to=150), ["registers: at most 100 registers per thread", "dot alone takes 150"]),
+        (_set("ops", 1, "registers", to=250), ["registers: at most 240 registers per thread", "dot alone takes 250"]),
         (_set("machine", "max_groups", to=1), ["roles: ops of variable latency apart", "groups: at most 1 groups"]),
     ],
 )  # fmt: skip

@@ -3,55 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-
-from twill.cli import main
+from commands import answer, twill
 
 ROOT = Path(__file__).resolve().parents[1]
 SWIGLU = Path(__file__).parent / "kernels_for_tests" / "swiglu.py"
 HEAVY = ("torch", "triton", "ortools", "matplotlib", "numpy", "networkx", "jsonschema", "rich", "z3")
-
-# II 45: the load takes 20 cycles and its result 50 more, two slots of the ring must cover 20 + 50 + 30
-GRAPH: dict[str, Any] = {
-    "format": "twill-graph/1",
-    "name": "loop",
-    "machine": {"units": {"TC": 1, "SFU": 1, "TMA": 1}, "smem_bytes": 1000},
-    "trip_count": 8,
-    "ops": [
-        {"id": "load", "unit": "TMA", "occupancy": 20, "latency": 50, "smem_bytes": 400, "variable_latency": True},
-        {"id": "dot", "unit": "TC", "occupancy": 30, "issue": 2, "latency": 40, "registers": 10},
-        {"id": "exp", "unit": "SFU", "occupancy": 25, "latency": 25},
-    ],
-    "deps": [{"src": "load", "dst": "dot", "blocking": True}, {"src": "dot", "dst": "exp"}],
-}
-
-
-def twill(*args: object, code: int = 0) -> Result:
-    done = CliRunner().invoke(main, [str(arg) for arg in args])
-    assert done.exit_code == code, done.output
-    return done
-
-
-def answer(*args: object, code: int = 0) -> Any:
-    """The one object of --json: stdout is that and its line end, nothing else."""
-    out = twill(*args, "--json", code=code).stdout
-    assert out.count("\n") == 1
-    assert out.startswith("{")
-    return json.loads(out)
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Path:
-    path = tmp_path / "graph.json"
-    path.write_text(json.dumps(GRAPH))
-    return path
 
 
 # compile
@@ -308,101 +269,3 @@ def test_cli_py_in_a_checkout(graph):
         capture_output=True, text=True, check=True, cwd=graph.parent,
     )  # fmt: skip
     assert json.loads(done.stdout)["ii"] == 45
-
-
-# Ctrl-C
-
-
-def interrupting(monkeypatch: pytest.MonkeyPatch, when: Any) -> None:
-    """SIGINT arrives at the solver's first report for which `when` holds."""
-    from twill.solve import solve
-
-    def interrupted(problem: Any, *, progress: Any, **options: Any) -> Any:
-        def tell(record: Any) -> None:
-            progress(record)
-            if when(record):
-                signal.raise_signal(signal.SIGINT)
-
-        return solve(problem, progress=tell, **options)
-
-    monkeypatch.setattr("twill.solve.solve", interrupted)
-
-
-def test_ctrl_c_with_a_schedule_at_hand(graph, tmp_path, monkeypatch):
-    """In the proof of II = 45, between MII = 30 and it: the schedule so far, feasible, with its gap."""
-    interrupting(monkeypatch, lambda record: record.phase == "proof")
-    done = twill("schedule", graph, "--json", "-o", tmp_path / "answer.json")
-    assert "stopped by Ctrl-C" in done.stderr
-    data = json.loads(done.stdout)
-    assert data["status"] == "feasible"
-    assert data["lower_bound"] < 45 <= data["ii"]
-    assert "feasible" in twill("show", tmp_path / "answer.json").stdout
-
-
-def test_ctrl_c_before_any_schedule(graph, monkeypatch):
-    interrupting(monkeypatch, lambda record: True)
-    done = twill("schedule", graph, code=4)
-    assert done.stdout == ""
-    assert "unknown: Ctrl-C came before any schedule was found; no II below 30 is possible" in done.stderr
-    data = answer("schedule", graph, code=4)
-    assert (data["status"], data["lower_bound"]) == ("unknown", 30)
-
-
-def test_ctrl_c_while_a_kernel_is_solved(tmp_path, monkeypatch):
-    interrupting(monkeypatch, lambda record: True)
-    done = twill("compile", SWIGLU, "-o", tmp_path / "out", code=4)
-    assert "no schedule of `swiglu` was found before Ctrl-C was pressed; II is at least 948" in done.stderr
-    assert not (tmp_path / "out").exists()
-
-
-def test_ctrl_c_in_a_tier_of_a_kernel(tmp_path, monkeypatch):
-    """The II is proved; the tiers are what is left undone. The kernel is written and its checks pass."""
-    interrupting(monkeypatch, lambda record: record.ii > 0)
-    done = twill("compile", SWIGLU, "-o", tmp_path / "out", "--json")
-    assert "stopped by Ctrl-C" in done.stderr
-    data = json.loads(done.stdout)
-    assert data["stopped"] is True
-    assert data["passed"] is True
-    assert any(candidate["reason"] == "not tried: stopped by Ctrl-C" for candidate in data["candidates"])
-
-
-def test_ctrl_c_elsewhere(tmp_path, monkeypatch):
-    def press(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("twill.frontend.lower", press)
-    done = twill("compile", SWIGLU, "-o", tmp_path / "out", code=130)
-    assert done.stderr == "error: interrupted.\n"
-    assert answer("compile", SWIGLU, "-o", tmp_path / "out", code=130)["exit_code"] == 130
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_real_signal_to_a_real_process(tmp_path):
-    """Sixty ops on three units, which no search settles between the solver's first word and the signal."""
-    ops = [
-        {"id": f"op{n}", "unit": "ABC"[n % 3], "occupancy": 50 + 37 * n % 350, "issue": 5, "latency": 100 + 91 * n % 800,
-         "registers": 5 + 7 * n % 35} for n in range(60)
-    ]  # fmt: skip
-    deps = [{"src": f"op{n // 2}", "dst": f"op{n}", "blocking": n % 2 == 0} for n in range(1, 60)]
-    deps += [{"src": f"op{n}", "dst": f"op{n // 3}", "distance": 2} for n in range(20, 60, 3)]
-    machine = {"units": {"A": 1, "B": 1, "C": 1}, "registers_per_thread": 120, "max_groups": 3, "signal_hop": 30}
-    path = tmp_path / "hard.json"
-    path.write_text(json.dumps({"format": "twill-graph/1", "machine": machine, "ops": ops, "deps": deps}))
-    code = (
-        "import sys\nimport twill.solve\nfrom twill.cli import main\nsolve = twill.solve.solve\n"
-        "def told(problem, *, progress, **options):\n"
-        "    def tell(record):\n        print('solving', file=sys.stderr, flush=True)\n        progress(record)\n"
-        "    return solve(problem, progress=tell, **options)\n"
-        f"twill.solve.solve = told\nmain(['schedule', {str(path)!r}, '--json'])\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline() == "solving\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert "Traceback" not in err
-    data = json.loads(out)
-    assert process.returncode == (0 if data["ops"] else 4)
-    assert "Ctrl-C" in (err if data["ops"] else data["reason"])

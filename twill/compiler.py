@@ -122,7 +122,8 @@ def compile(
     emitted = refine(best.graph, schedule, launch, lambda tighter: resolve(tighter, time_limit), tell)
     schedule = emitted.schedule
     if emitted.history:
-        schedule = replace(schedule, provenance={**schedule.provenance, "feedback": list(emitted.history)})
+        taught = {"feedback": list(emitted.history), "isolation": emitted.plan.isolation}
+        schedule = replace(schedule, provenance={**schedule.provenance, **taught})
     stem = f"{graph.name}_{machine.name}"
     return Compiled(
         stem, source, machine, best.graph, launch, schedule, emitted.plan, emitted.source, ranked, emitted.code,

@@ -1,8 +1,8 @@
 """What the machine code teaches: spills, shared memory and serialized MMAs go back into schedule and plan.
 
-The model's registers are an estimate and ptxas has the last word. A kernel that spills is solved again
-with fewer registers; one that does not fit in shared memory, with less of it; one whose MMAs ptxas
-serializes is planned again with fewer of them in flight at a time.
+The model's registers are an estimate and ptxas has the last word. A kernel that spills, or whose MMAs
+ptxas serializes, is planned again with fewer of them in flight at a time; if it spills still, it is
+solved again with fewer registers; one that does not fit in shared memory, with less of it.
 """
 
 from __future__ import annotations
@@ -71,9 +71,11 @@ def refine(
             found = Emitted(schedule, decided, source, code, tuple(history))
             if not code.problems or len(history) == ATTEMPTS:
                 return found
-            if code.serialized and not code.spill_bytes and isolation < len(ISOLATION) - 1:
+            # Less overlap costs no new solve: for spills the mildest level only, which costs least time too.
+            if isolation < (len(ISOLATION) - 1 if code.serialized else 1) and code.shared_bytes <= code.shared_limit:
                 isolation += 1
-                history.append(f"ptxas serialized the MMAs: {ISOLATION[isolation]}")
+                trouble = "serialized the MMAs" if code.serialized else f"spilled {code.spill_bytes} bytes"
+                history.append(f"ptxas {trouble}: {ISOLATION[isolation]}")
                 continue
             tighter, why = tightened(schedule, code)
             if tighter is None:
@@ -82,7 +84,7 @@ def refine(
             again = solve(tighter)
             if not again.placements:
                 return found
-            schedule = again
+            schedule, isolation = again, 0
             history.append(why)
 
 

@@ -31,7 +31,9 @@ def order(problem):
 def test_the_body_begins_where_no_mma_is_in_flight():
     # a is in flight from 150 to 270 = 70 mod 200. Beginning at 150 (before a) it is back at 120 < 200;
     # beginning at 10 (before b) it would cross the back edge and cost 140 + 120 - 200 = 60 cycles.
-    found = schedule([mma("a"), alu("b")], [Dep("a", "b", 0, 120, blocking=True)], 200, {"a": 150, "b": 410}, {"a": 0, "b": 0})
+    found = schedule(
+        [mma("a"), alu("b")], [Dep("a", "b", 0, 120, blocking=True)], 200, {"a": 150, "b": 410}, {"a": 0, "b": 0}
+    )
     (stream,) = streams(found, order(found.problem))
     assert stream.cut == 150
     assert [(step.op, step.stage, step.slot) for step in stream.steps] == [("a", 0, 0), ("b", 1, 60)]
@@ -55,7 +57,9 @@ def test_an_operand_in_registers_keeps_the_accumulator_inside():
 
 
 def test_ops_of_one_cycle_keep_their_source_order():
-    found = schedule([alu("first", 0), alu("second", 0)], [], 100, {"first": 30, "second": 30}, {"first": 0, "second": 0})
+    found = schedule(
+        [alu("first", 0), alu("second", 0)], [], 100, {"first": 30, "second": 30}, {"first": 0, "second": 0}
+    )
     (stream,) = streams(found, {"first": 0, "second": 1})
     assert [step.op for step in stream.steps] == ["first", "second"]
 

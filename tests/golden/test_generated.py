@@ -18,7 +18,8 @@ NAMES = [variant.name for variant in VARIANTS]
 def test_the_module_is_its_schedule_printed(variant):
     stored = files.read(schedule_path(variant))
     graph = parse_graph(stored.graph)
-    text = emit(plan(graph, stored.schedule, from_json(stored.launch)))
+    isolation = stored.schedule.provenance.get("isolation", 0)
+    text = emit(plan(graph, stored.schedule, from_json(stored.launch), isolation=isolation))
     assert text == module_path(variant).read_text(), f"{variant.name}: run `make golden` and review the difference"
 
 

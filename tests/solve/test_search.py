@@ -16,7 +16,7 @@ from twill.errors import InputError
 from twill.schedule.checker import check
 from twill.schedule.problem import Dep, Op, Problem
 from twill.schedule.schedule import Schedule
-from twill.solve import TIERS, Progress, rec_mii, res_mii, solve
+from twill.solve import TIERS, Progress, rec_mii, res_mii, search, solve
 from twill.solve.tiers import SCORES
 
 
@@ -120,6 +120,15 @@ def test_interval_above_mii_is_proved_by_refutation() -> None:
     assert found.status == "optimal"
     assert found.ii > 2048
     assert found.reason == f"II {found.ii - 1} refuted, as was every II from MII 2048 on"
+
+
+def test_intervals_that_cannot_be_settled_leave_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without any effort to refute, 2108 is still found (ii minimized directly), but nothing below it is excluded.
+    monkeypatch.setattr(search, "WINDOW_EFFORT", 0.0)
+    monkeypatch.setattr(search, "LAST_EFFORT", 0.0)
+    found = verified(solve(attention(1), time_limit=60))
+    assert (found.status, found.ii, found.lower_bound) == ("feasible", 2108, 2048)
+    assert found.reason == "II is between 2048 and 2108; the proof was not finished"
 
 
 def test_free_ops_are_gathered_into_groups() -> None:

@@ -51,6 +51,7 @@ class Flight:
     value: str
     alive: bool  # False once a chained MMA took its accumulator over
     releases: tuple[tuple[str, int, Iteration], ...] = ()
+    fed: bool = False  # its left operand is in registers
     absent: tuple[Condition, ...] = ()  # holds when it really is in flight
 
 
@@ -89,8 +90,7 @@ class Consumer(Role):
         } | ({None} if first else set())  # fmt: skip
         self.warps = kernel.schedule.groups[stream.group].warps
         self.ops = {
-            step.op: [op for op in kernel.graph.loop.body if kernel.member_of(op) == step.op]
-            for step in stream.steps
+            step.op: [op for op in kernel.graph.loop.body if kernel.member_of(op) == step.op] for step in stream.steps
         }
         self.flights: list[Flight] = []
         self.defined: set[str] = set()
@@ -180,7 +180,9 @@ class Consumer(Role):
         self.tail = 0
         self.flights = []
         self._order(steps)
-        self.defined = {self.variable(source) for argument in self.kernel.carried for source, _ in [self._source(argument)]}
+        self.defined = {
+            self.variable(source) for argument in self.kernel.carried for source, _ in [self._source(argument)]
+        }
         out: list[Stmt] = []
         for body in range(stages - 1):
             out.append(Comment(f"prologue, body {body}"))
@@ -227,10 +229,7 @@ class Consumer(Role):
             for op in self.ops[step.op]:
                 self.places[id(op)] = Place(step, len(self.places))
         self.made: dict[str, Place] = {
-            value.name: self.places[id(op)]
-            for step in steps
-            for op in self.ops[step.op]
-            for value in op.results
+            value.name: self.places[id(op)] for step in steps for op in self.ops[step.op] for value in op.results
         }
         self.copies: dict[str, int] = {}
         uses: dict[str, list[tuple[tuple[int, int], int]]] = {}
@@ -317,9 +316,7 @@ class Consumer(Role):
         self.defined.add(self.variable(name))
         return out
 
-    def _value(
-        self, name: str, layout: Layout | None, place: Place, iteration: Iteration, out: list[Stmt]
-    ) -> Expr:
+    def _value(self, name: str, layout: Layout | None, place: Place, iteration: Iteration, out: list[Stmt]) -> Expr:
         """The expression for an operand of the op at `place`; waits it needs go to `out`."""
         kernel = self.kernel
         type = kernel.types[name]
@@ -372,10 +369,7 @@ class Consumer(Role):
 
     def _release_read(self, op: Op, iteration: Iteration) -> list[Stmt]:
         """Give back the tiles this op read into registers for the last time."""
-        return [
-            Arrive(self._empty(ring, depth, at))
-            for ring, depth, at in self._last_reads(op, iteration)
-        ]
+        return [Arrive(self._empty(ring, depth, at)) for ring, depth, at in self._last_reads(op, iteration)]
 
     def _last_reads(self, op: Op, iteration: Iteration) -> tuple[tuple[str, int, Iteration], ...]:
         found = []
@@ -398,16 +392,16 @@ class Consumer(Role):
         right = self._right(op, b, place, iteration, out)
         self._require_contiguous_k(op, left, right)
         before = self._accumulator(c, layout, place, iteration, out)
-        alone = self.isolation > 1 or (self.isolation == 1 and not isinstance(left, Tile))
-        if alone:
+        fed = not isinstance(left, Tile)
+        if self.isolation > 2 or (self.isolation > 0 and (fed or any(flight.fed for flight in self.flights))):
             out.extend(self._drain(keep=False))
         out.extend(self._token_waits(op, iteration))
         out.extend(self._rotate(op.result.name))
         target = self.variable(op.result.name)
         out.append(Mma(target, left, right, before, op.result.type, layout))
         out.extend(self._token_arrivals(op, iteration))
-        self.flights.append(Flight(op.result.name, True, self._last_reads(op, iteration)))
-        if alone:
+        self.flights.append(Flight(op.result.name, True, self._last_reads(op, iteration), fed))
+        if self.isolation > 2 or (self.isolation > 1 and fed):
             out.extend(self._drain(keep=False))
 
     def _require_precision(self, op: Op) -> None:
@@ -442,9 +436,7 @@ class Consumer(Role):
             return self._ring_tile(load, iteration)
         return replace(self.static_tile(load[0]), views=load[1])
 
-    def _left(
-        self, op: Op, name: str, layout: MmaLayout, place: Place, iteration: Iteration, out: list[Stmt]
-    ) -> Expr:
+    def _left(self, op: Op, name: str, layout: MmaLayout, place: Place, iteration: Iteration, out: list[Stmt]) -> Expr:
         tile = self._tile(name, place, iteration, out)
         if tile is not None:
             return tile
@@ -601,9 +593,7 @@ class Consumer(Role):
         """The straight-line code after the loop that this role's sub-tiles need."""
         kernel = self.kernel
         out: list[Stmt] = []
-        self.stored = any(
-            op.opcode == "descriptor_store" for ops in self.ops.values() for op in ops
-        )
+        self.stored = any(op.opcode == "descriptor_store" for ops in self.ops.values() for op in ops)
         defined: set[str] = set()
         after = {op.result.name: op for op in kernel.graph.after if op.results}
 
@@ -641,9 +631,7 @@ class Consumer(Role):
                     hint="Move it into the loop or into a kernel of its own.",
                     location=op.location,
                 )
-            operands = tuple(
-                resolve(name, wanted if kernel.types[name].shape else None) for name in op.operands
-            )
+            operands = tuple(resolve(name, wanted if kernel.types[name].shape else None) for name in op.operands)
             out.append(Let(self.variable(op.result.name), self._apply(op, operands, home)))
 
         if kernel.graph.after:
@@ -660,4 +648,3 @@ class Consumer(Role):
         if self.stored:
             out.append(StoreWait(0))
         return tuple(out)
-

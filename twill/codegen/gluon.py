@@ -78,7 +78,9 @@ def _header(plan: Plan) -> list[str]:
         for role in plan.roles
     ]
     rings = [
-        f"  {buffer.name}: {buffer.depth} x {list(buffer.shape)} {buffer.dtype}" for buffer in plan.buffers if buffer.depth
+        f"  {buffer.name}: {buffer.depth} x {list(buffer.shape)} {buffer.dtype}"
+        for buffer in plan.buffers
+        if buffer.depth
     ]
     text = [
         f"{plan.name} for Hopper, written by Twill from {PurePath(plan.launch.source).name}. Do not edit: change the",
@@ -262,7 +264,11 @@ class _Block:
     def _if(self, s: If) -> list[str]:
         lines = [f"if n >= {s.at_least}:", *self._indent(s.then)]
         if s.orelse:
-            lines += ["else:", "    # too few iterations to fill the pipeline: one after the other", *self._indent(s.orelse)]
+            lines += [
+                "else:",
+                "    # too few iterations to fill the pipeline: one after the other",
+                *self._indent(s.orelse),
+            ]
         return lines
 
     def _indent(self, body: tuple[Stmt, ...]) -> list[str]:

@@ -20,9 +20,7 @@ def launcher_lines(plan: Plan) -> list[str]:
     launch = plan.launch
     tensors = [spec for spec in launch.arguments if spec.kind == "tensor"]
     constants = [spec for spec in launch.arguments if spec.kind == "constexpr"]
-    parameters = [
-        f"{spec.name}={spec.value!r}" if spec.kind == "constexpr" else spec.name for spec in launch.arguments
-    ]
+    parameters = [f"{spec.name}={spec.value!r}" if spec.kind == "constexpr" else spec.name for spec in launch.arguments]
     # A parameter without default may follow one with: then all from there on are keywords.
     seen_default = False
     for position, spec in enumerate(launch.arguments):

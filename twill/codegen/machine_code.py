@@ -95,9 +95,7 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
     parameters = list(kernel.arg_names)
     signature = dict(zip(parameters, (_signature(value) for value in captured.args), strict=True))
     aligned = {
-        (position,): [["tt.divisibility", 16]]
-        for position, value in enumerate(captured.args)
-        if _divisible(value)
+        (position,): [["tt.divisibility", 16]] for position, value in enumerate(captured.args) if _divisible(value)
     }
     options = {**compat.COMPILE_OPTIONS, **(captured.options or {})}
     with warnings.catch_warnings():
@@ -108,7 +106,8 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
         except Exception as error:
             reason = str(error).strip() or type(error).__name__
             raise CheckFailed(
-                f"Triton {triton.__version__} does not compile the generated kernel: {reason[:2000]}", location=str(path)
+                f"Triton {triton.__version__} does not compile the generated kernel: {reason[:2000]}",
+                location=str(path),
             ) from error
     limit = load_machine(arch).count("smem_bytes")
     return _read_back(built, triton.__version__, limit, time.perf_counter() - began)

@@ -87,8 +87,9 @@ class Plan:
 
 ISOLATION = (
     "MMAs overlap as scheduled",
-    "an MMA that reads registers runs alone",
-    "every MMA runs alone",
+    "an MMA that reads registers overlaps no other MMA of its group",
+    "an MMA that reads registers overlaps nothing of its group",
+    "every MMA is waited for at once",
 )
 """How far a plan departs from the schedule for ptxas' sake: each level gives up more overlap."""
 
@@ -109,11 +110,11 @@ def plan(graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0
     workers = [stream for stream in streams if not schedule.groups[stream.group].producer]
     if not workers:
         raise Unsupported("the loop only loads: no group computes anything.", location=graph.loop.location)
-    tokens = tuple(
-        (f"turn_{position}", token) for position, token in enumerate(pipeline.tokens(schedule, "TC"))
-    )
+    tokens = tuple((f"turn_{position}", token) for position, token in enumerate(pipeline.tokens(schedule, "TC")))
     threshold = max(stream.stages for stream in workers) - 1
-    consumers = [Consumer(kernel, stream, tokens, threshold, isolation, first=stream is workers[0]) for stream in workers]
+    consumers = [
+        Consumer(kernel, stream, tokens, threshold, isolation, first=stream is workers[0]) for stream in workers
+    ]
     roles = []
     for number, consumer in enumerate(consumers):
         body = consumer.statements()
@@ -148,9 +149,7 @@ def plan(graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0
     )
 
 
-def _role(
-    schedule: Schedule, stream: pipeline.Stream, name: str, parameters: set[str], body: tuple[Stmt, ...]
-) -> Role:
+def _role(schedule: Schedule, stream: pipeline.Stream, name: str, parameters: set[str], body: tuple[Stmt, ...]) -> Role:
     group = schedule.groups[stream.group]
     registers = group.registers
     if not group.producer:

@@ -13,9 +13,7 @@ CURRENT = Iteration("index")
 END = Iteration("end")
 
 
-def producer_statements(
-    kernel: Kernel, stream: Stream, preloads: tuple[Op, ...]
-) -> tuple[tuple[Stmt, ...], set[str]]:
+def producer_statements(kernel: Kernel, stream: Stream, preloads: tuple[Op, ...]) -> tuple[tuple[Stmt, ...], set[str]]:
     """The program of a producer group and the parameters it takes.
 
     Body j loads for iteration j - stage, in the order of the slots, so that the loads follow one

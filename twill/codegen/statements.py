@@ -228,5 +228,18 @@ class If:
 
 
 Stmt = (
-    Let | Wait | Arrive | TmaLoad | Mma | MmaWait | StoreTile | TmaStore | StoreWait | Call | TripCount | Comment | For | If
+    Let
+    | Wait
+    | Arrive
+    | TmaLoad
+    | Mma
+    | MmaWait
+    | StoreTile
+    | TmaStore
+    | StoreWait
+    | Call
+    | TripCount
+    | Comment
+    | For
+    | If
 )

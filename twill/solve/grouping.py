@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-
-import networkx
+from typing import Any
 
 from twill.schedule.problem import Dep, Op, Problem
 
@@ -48,6 +47,8 @@ class Grouping:
 
 def grouping(problem: Problem, *, sets: bool = True, roles: bool = True) -> Grouping:
     """Classes from the colocate sets, exclusions from the separate sets (`sets`) and from rule 4 (`roles`)."""
+    import networkx  # a tenth of a second that `import twill.solve` does not need
+
     joined = networkx.Graph()
     joined.add_nodes_from(op.id for op in problem.ops)
     for together in problem.colocate if sets else ():
@@ -118,7 +119,7 @@ def hop(problem: Problem, dep: Dep) -> int:
     return limits.value_hop if problem.op(dep.src).registers > 0 else limits.signal_hop
 
 
-def _clique(apart: networkx.Graph, components: list[list[str]]) -> list[int]:
+def _clique(apart: Any, components: list[list[str]]) -> list[int]:
     """A large set of mutually exclusive classes, grown greedily from the most excluded (deterministic)."""
     clique: list[int] = []
     for k in sorted(apart, key=lambda k: (-len(components[k]), k)):

@@ -1,0 +1,331 @@
+r"""attn_bwd_dq for Hopper, written by Twill from attention_dq.py. Do not edit: change the
+kernel and compile it again.
+
+Compiled for D=128, BLOCK_M=128, BLOCK_N=64, CAUSAL=False.
+Schedule: II = 1536 cycles, optimal (ResMII of unit TC (ops s.0, s.1, dp.0, dp.1, acc.0, acc.1)); one iteration takes 2811.
+
+Roles:
+  consumer0: 4 warps, 240 registers a thread, 1 stages
+  consumer1: 4 warps, 240 registers a thread, 1 stages
+  loader: 1 warps, 24 registers a thread
+
+Rings:
+  k_tile_ring: 3 x [64, 128] bf16
+  v_tile_ring: 3 x [64, 128] bf16
+
+Steady state, one II:
+           0                     384                   768                   1152
+       TC |<s.0 #0 --][dp.1 #0 -----][dp.0 #0 ----][acc.1 #0 ----][acc.0 #0 ----][s.1 #1 -----]1SSS|
+      SFU |...........[p.1 #0 ------][p.0 #0 -----]................................................|
+      ALU |....0ppp...........0PP...........[c #0].........[C #0]..................................|
+      TMA |[k_tile #1 ---------------][v_tile #1 ---------------]..................................|
+  group 0 |1K.........................1V...........................................................|
+  group 1 |...................0PP...D[p.0 #0 -----]........[C #0].B............................1S..|
+  group 2 |....0ppp..d[p.1 #0 ------].......[c #0].0b............................s.................|
+"""
+
+import torch
+import triton
+from triton.experimental import gluon
+from triton.experimental.gluon import language as gl
+from triton.experimental.gluon.language.nvidia.hopper import (
+    fence_async_shared,
+    mbarrier,
+    tma,
+    warpgroup_mma,
+    warpgroup_mma_wait,
+)
+from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
+
+tma_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
+tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global
+
+MMA_64: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, 64, 16]))
+ROWS_OF_MMA_64: gl.constexpr = gl.constexpr(gl.SliceLayout(1, MMA_64.value))
+MMA_128: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, 128, 16]))
+LEFT_OF_MMA_128: gl.constexpr = gl.constexpr(gl.DotOperandLayout(0, MMA_128.value, 2))
+DQ_DESC_0_STAGE_LAYOUT: gl.constexpr = gl.constexpr(gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
+DQ_DESC_1_STAGE_LAYOUT: gl.constexpr = gl.constexpr(gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
+
+
+@gluon.jit
+def consumer0(
+    M, N, delta, do_tile_0_smem, do_tile_0_smem_full, dq_desc, dq_desc_0_stage, k_tile_ring, k_tile_ring_empty,
+    k_tile_ring_full, lse, q_tile_0_smem, q_tile_0_smem_full, scale, turn_0, turn_1, turn_2, turn_3, turn_4,
+    turn_5, v_tile_ring, v_tile_ring_empty, v_tile_ring_full,
+):
+    """Consumer: warp group 1 of the schedule."""
+    mbarrier.wait(q_tile_0_smem_full.index(0), 0)
+    mbarrier.wait(do_tile_0_smem_full.index(0), 0)
+    pid_m = gl.program_id(0)
+    head = gl.program_id(1)
+    row2 = head * M
+    row3 = pid_m * 128
+    row = row2 + row3
+    rows = row + gl.arange(0, 64, layout=ROWS_OF_MMA_64)
+    lse_log23 = lse + rows
+    lse_log22 = gl.load(lse_log23)
+    lse_log2 = lse_log22 * gl.full([64], 1.44269502, gl.float32, ROWS_OF_MMA_64)
+    delta_rows2 = delta + rows
+    delta_rows = gl.load(delta_rows2)
+    scale_log2 = scale * 1.44269502
+    acc = gl.full([64, 128], 0.0, gl.float32, MMA_128)
+    n = gl.cdiv(N, 64)
+    for i in range(0, n):
+        # s.0 on TC: stage 0, slot 1471
+        mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(turn_4.index(i % 2), (i // 2) & 1)
+        s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_5.index(i % 2), count=1)
+        # p_5.0 on ALU: stage 1, slot 326
+        s = warpgroup_mma_wait(0, deps=[s])
+        p = s * scale_log2
+        p2 = p - gl.expand_dims(lse_log2, 1)
+        # p.0 on SFU: stage 1, slot 447
+        p3 = gl.exp2(p2)
+        # dp.0 on TC: stage 1, slot 447
+        mbarrier.wait(v_tile_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(turn_0.index(i % 2), (i // 2) & 1)
+        dp = warpgroup_mma(do_tile_0_smem, v_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_1.index(i % 2), count=1)
+        # acc_1.0 on ALU: stage 1, slot 838
+        dp = warpgroup_mma_wait(0, deps=[dp])
+        mbarrier.arrive(v_tile_ring_empty.index(i % 3), count=1)
+        ds = dp - gl.expand_dims(delta_rows, 1)
+        ds2 = p3 * ds
+        acc3 = ds2.to(gl.bfloat16)
+        # acc.0 on TC: stage 1, slot 959
+        mbarrier.wait(turn_2.index(i % 2), (i // 2) & 1)
+        acc = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), k_tile_ring.index(i % 3), acc, is_async=True)
+        mbarrier.arrive(turn_3.index(i % 2), count=1)
+        acc = warpgroup_mma_wait(0, deps=[acc])
+        mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
+    # after the loop
+    mul = acc * scale
+    cast = mul.to(gl.bfloat16)
+    tma.store_wait(0)
+    dq_desc_0_stage.store(cast)
+    fence_async_shared()
+    tma_store(dq_desc, [row, 0], dq_desc_0_stage)
+    tma.store_wait(0)
+
+
+@gluon.jit
+def consumer1(
+    M, N, delta, do_tile_1_smem, do_tile_1_smem_full, dq_desc, dq_desc_1_stage, k_tile_ring, k_tile_ring_empty,
+    k_tile_ring_full, lse, q_tile_1_smem, q_tile_1_smem_full, scale, turn_0, turn_1, turn_2, turn_3, turn_4,
+    turn_5, v_tile_ring, v_tile_ring_empty, v_tile_ring_full,
+):
+    """Consumer: warp group 2 of the schedule."""
+    mbarrier.wait(q_tile_1_smem_full.index(0), 0)
+    mbarrier.wait(do_tile_1_smem_full.index(0), 0)
+    pid_m = gl.program_id(0)
+    head = gl.program_id(1)
+    row2 = head * M
+    row3 = pid_m * 128
+    row = row2 + row3
+    row_plus64 = row + 64
+    rows = row + gl.arange(64, 128, layout=ROWS_OF_MMA_64)
+    lse_log23 = lse + rows
+    lse_log22 = gl.load(lse_log23)
+    lse_log2 = lse_log22 * gl.full([64], 1.44269502, gl.float32, ROWS_OF_MMA_64)
+    delta_rows2 = delta + rows
+    delta_rows = gl.load(delta_rows2)
+    scale_log2 = scale * 1.44269502
+    acc2 = gl.full([64, 128], 0.0, gl.float32, MMA_128)
+    n = gl.cdiv(N, 64)
+    for i in range(0, n):
+        # s.1 on TC: stage 0, slot 1215
+        mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(turn_3.index((i + 1) % 2), ((i - 1) // 2) & 1, pred=i - 1 >= 0)
+        s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_4.index(i % 2), count=1)
+        # p_5.1 on ALU: stage 1, slot 70
+        s = warpgroup_mma_wait(0, deps=[s])
+        p = s * scale_log2
+        p2 = p - gl.expand_dims(lse_log2, 1)
+        # p.1 on SFU: stage 1, slot 191
+        p3 = gl.exp2(p2)
+        # dp.1 on TC: stage 1, slot 191
+        mbarrier.wait(v_tile_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(turn_5.index(i % 2), (i // 2) & 1)
+        dp = warpgroup_mma(do_tile_1_smem, v_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_0.index(i % 2), count=1)
+        # acc_1.1 on ALU: stage 1, slot 582
+        dp = warpgroup_mma_wait(0, deps=[dp])
+        mbarrier.arrive(v_tile_ring_empty.index(i % 3), count=1)
+        ds = dp - gl.expand_dims(delta_rows, 1)
+        ds2 = p3 * ds
+        acc3 = ds2.to(gl.bfloat16)
+        # acc.1 on TC: stage 1, slot 703
+        mbarrier.wait(turn_1.index(i % 2), (i // 2) & 1)
+        acc2 = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), k_tile_ring.index(i % 3), acc2, is_async=True)
+        mbarrier.arrive(turn_2.index(i % 2), count=1)
+        acc2 = warpgroup_mma_wait(0, deps=[acc2])
+        mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
+    # after the loop
+    mul = acc2 * scale
+    cast = mul.to(gl.bfloat16)
+    tma.store_wait(0)
+    dq_desc_1_stage.store(cast)
+    fence_async_shared()
+    tma_store(dq_desc, [row_plus64, 0], dq_desc_1_stage)
+    tma.store_wait(0)
+
+
+@gluon.jit
+def loader(
+    M, N, do_desc, do_tile_0_smem, do_tile_0_smem_full, do_tile_1_smem, do_tile_1_smem_full, k_desc,
+    k_tile_ring, k_tile_ring_empty, k_tile_ring_full, q_desc, q_tile_0_smem, q_tile_0_smem_full, q_tile_1_smem,
+    q_tile_1_smem_full, v_desc, v_tile_ring, v_tile_ring_empty, v_tile_ring_full,
+):
+    """Producer: warp group 0 of the schedule."""
+    pid_m = gl.program_id(0)
+    head = gl.program_id(1)
+    row2 = head * M
+    row3 = pid_m * 128
+    row = row2 + row3
+    row_plus64 = row + 64
+    k_tile = head * N
+    mbarrier.expect(q_tile_0_smem_full.index(0), 16384)
+    tma_load(q_desc, [row, 0], q_tile_0_smem_full.index(0), q_tile_0_smem)
+    mbarrier.expect(q_tile_1_smem_full.index(0), 16384)
+    tma_load(q_desc, [row_plus64, 0], q_tile_1_smem_full.index(0), q_tile_1_smem)
+    mbarrier.expect(do_tile_0_smem_full.index(0), 16384)
+    tma_load(do_desc, [row, 0], do_tile_0_smem_full.index(0), do_tile_0_smem)
+    mbarrier.expect(do_tile_1_smem_full.index(0), 16384)
+    tma_load(do_desc, [row_plus64, 0], do_tile_1_smem_full.index(0), do_tile_1_smem)
+    n = gl.cdiv(N, 64)
+    for i in range(0, n):
+        # k_tile: stage 0, slot 0
+        mbarrier.wait(k_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
+        mbarrier.expect(k_tile_ring_full.index(i % 3), 16384)
+        tma_load(k_desc, [k_tile + (i * 64), 0], k_tile_ring_full.index(i % 3), k_tile_ring.index(i % 3))
+        # v_tile: stage 0, slot 474
+        mbarrier.wait(v_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
+        mbarrier.expect(v_tile_ring_full.index(i % 3), 16384)
+        tma_load(v_desc, [k_tile + (i * 64), 0], v_tile_ring_full.index(i % 3), v_tile_ring.index(i % 3))
+
+
+@gluon.jit
+def attn_bwd_dq_kernel(dq_desc, q_desc, do_desc, k_desc, v_desc, lse, delta, M, N, scale):
+    """Shared memory, barriers, and one warp group for each of consumer0, consumer1, loader."""
+    barrier: gl.constexpr = mbarrier.MBarrierLayout()
+    k_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [3, 64, 128], k_desc.layout)
+    k_tile_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    k_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    v_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [3, 64, 128], v_desc.layout)
+    v_tile_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    v_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    q_tile_0_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 128], q_desc.layout)
+    q_tile_0_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
+    q_tile_1_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 128], q_desc.layout)
+    q_tile_1_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
+    do_tile_0_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 128], do_desc.layout)
+    do_tile_0_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
+    do_tile_1_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 128], do_desc.layout)
+    do_tile_1_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
+    dq_desc_0_stage = gl.allocate_shared_memory(gl.bfloat16, [64, 128], DQ_DESC_0_STAGE_LAYOUT)
+    dq_desc_1_stage = gl.allocate_shared_memory(gl.bfloat16, [64, 128], DQ_DESC_1_STAGE_LAYOUT)
+    # turn_0: after dp.1, dp.0 may be issued
+    turn_0 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    # turn_1: after dp.0, acc.1 may be issued
+    turn_1 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    # turn_2: after acc.1, acc.0 may be issued
+    turn_2 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    # turn_3: after acc.0, s.1 may be issued
+    turn_3 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    # turn_4: after s.1, s.0 may be issued
+    turn_4 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    # turn_5: after s.0, dp.1 may be issued
+    turn_5 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    for slot in gl.static_range(3):
+        mbarrier.init(k_tile_ring_full.index(slot), count=1)
+    for slot in gl.static_range(3):
+        mbarrier.init(k_tile_ring_empty.index(slot), count=2)
+    for slot in gl.static_range(3):
+        mbarrier.init(v_tile_ring_full.index(slot), count=1)
+    for slot in gl.static_range(3):
+        mbarrier.init(v_tile_ring_empty.index(slot), count=2)
+    for slot in gl.static_range(1):
+        mbarrier.init(q_tile_0_smem_full.index(slot), count=1)
+    for slot in gl.static_range(1):
+        mbarrier.init(q_tile_1_smem_full.index(slot), count=1)
+    for slot in gl.static_range(1):
+        mbarrier.init(do_tile_0_smem_full.index(slot), count=1)
+    for slot in gl.static_range(1):
+        mbarrier.init(do_tile_1_smem_full.index(slot), count=1)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_0.index(slot), count=1)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_1.index(slot), count=1)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_2.index(slot), count=1)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_3.index(slot), count=1)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_4.index(slot), count=1)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_5.index(slot), count=1)
+    fence_async_shared()  # the barriers are set up before TMA or another role sees them
+    gl.warp_specialize(
+        [
+            (consumer0, (
+                M, N, delta, do_tile_0_smem, do_tile_0_smem_full, dq_desc, dq_desc_0_stage, k_tile_ring, k_tile_ring_empty,
+                k_tile_ring_full, lse, q_tile_0_smem, q_tile_0_smem_full, scale, turn_0, turn_1, turn_2, turn_3, turn_4,
+                turn_5, v_tile_ring, v_tile_ring_empty, v_tile_ring_full,
+            )),
+            (consumer1, (
+                M, N, delta, do_tile_1_smem, do_tile_1_smem_full, dq_desc, dq_desc_1_stage, k_tile_ring, k_tile_ring_empty,
+                k_tile_ring_full, lse, q_tile_1_smem, q_tile_1_smem_full, scale, turn_0, turn_1, turn_2, turn_3, turn_4,
+                turn_5, v_tile_ring, v_tile_ring_empty, v_tile_ring_full,
+            )),
+            (loader, (
+                M, N, do_desc, do_tile_0_smem, do_tile_0_smem_full, do_tile_1_smem, do_tile_1_smem_full, k_desc,
+                k_tile_ring, k_tile_ring_empty, k_tile_ring_full, q_desc, q_tile_0_smem, q_tile_0_smem_full, q_tile_1_smem,
+                q_tile_1_smem_full, v_desc, v_tile_ring, v_tile_ring_empty, v_tile_ring_full,
+            )),
+        ],
+        [4, 1],
+        [240, 24],
+    )
+
+
+def attn_bwd_dq(q, k, v, do, lse, delta, dq, H, M, N, scale, D=128, BLOCK_M=128, BLOCK_N=64, CAUSAL=False):
+    """Launch the kernel on the current stream; arguments as of the source kernel `attn_bwd_dq`.
+
+    Raises ValueError when an argument differs from what the kernel was compiled for.
+    """
+    if D != 128:
+        raise ValueError(f"compiled for D=128, got {D!r}: compile it again")
+    if BLOCK_M != 128:
+        raise ValueError(f"compiled for BLOCK_M=128, got {BLOCK_M!r}: compile it again")
+    if BLOCK_N != 64:
+        raise ValueError(f"compiled for BLOCK_N=64, got {BLOCK_N!r}: compile it again")
+    if CAUSAL != False:
+        raise ValueError(f"compiled for CAUSAL=False, got {CAUSAL!r}: compile it again")
+    if q.dtype != torch.bfloat16:
+        raise ValueError(f"q must be torch.bfloat16, got {q.dtype}")
+    if k.dtype != torch.bfloat16:
+        raise ValueError(f"k must be torch.bfloat16, got {k.dtype}")
+    if v.dtype != torch.bfloat16:
+        raise ValueError(f"v must be torch.bfloat16, got {v.dtype}")
+    if do.dtype != torch.bfloat16:
+        raise ValueError(f"do must be torch.bfloat16, got {do.dtype}")
+    if lse.dtype != torch.float32:
+        raise ValueError(f"lse must be torch.float32, got {lse.dtype}")
+    if delta.dtype != torch.float32:
+        raise ValueError(f"delta must be torch.float32, got {delta.dtype}")
+    if dq.dtype != torch.bfloat16:
+        raise ValueError(f"dq must be torch.bfloat16, got {dq.dtype}")
+    if M % BLOCK_M:
+        raise ValueError(f"M must be a multiple of BLOCK_M, got {M}")
+    if N % BLOCK_N:
+        raise ValueError(f"N must be a multiple of BLOCK_N, got {N}")
+    grid = (M // BLOCK_M, H)
+    dq_desc = TensorDescriptor(dq, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
+    q_desc = TensorDescriptor(q, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
+    do_desc = TensorDescriptor(do, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
+    k_desc = TensorDescriptor(k, [max(H * N, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
+    v_desc = TensorDescriptor(v, [max(H * N, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
+    attn_bwd_dq_kernel[grid](dq_desc, q_desc, do_desc, k_desc, v_desc, lse, delta, M, N, scale, num_warps=4)

@@ -1,0 +1,243 @@
+r"""matmul for Hopper, written by Twill from matmul.py. Do not edit: change the
+kernel and compile it again.
+
+Compiled for BLOCK_M=128, BLOCK_N=256, BLOCK_K=64, ACTIVATION=silu.
+Schedule: II = 1422 cycles, optimal (ResMII of unit TMA (ops a_tile.0, a_tile.1, b_tile)); one iteration takes 3010.
+
+Roles:
+  consumer0: 4 warps, 240 registers a thread, 1 stages
+  consumer1: 4 warps, 240 registers a thread, 1 stages
+  loader: 1 warps, 24 registers a thread
+
+Rings:
+  a_tile_0_ring: 3 x [64, 64] bf16
+  a_tile_1_ring: 3 x [64, 64] bf16
+  b_tile_ring: 3 x [64, 256] bf16
+
+Steady state, one II:
+           0                     355                   711                   1066
+       TC |<c #0 ]........................[acc.0 #1 ---------------------][acc.1 #1 -------------->|
+      TMA |[a_tile.0 #2 -][b_tile #2 ----------------------------------------------][a_tile.1 #2 -]|
+  group 0 |2A.............2B........................................................2a.............|
+  group 1 |...............................1C.......................................................|
+  group 2 |...............................................................c........................|
+"""
+
+import torch
+import triton
+from triton.experimental import gluon
+from triton.experimental.gluon import language as gl
+from triton.experimental.gluon.language.nvidia.hopper import (
+    fence_async_shared,
+    mbarrier,
+    tma,
+    warpgroup_mma,
+    warpgroup_mma_wait,
+)
+from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
+
+tma_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
+tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global
+
+MMA_256: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, 256, 16]))
+COLUMNS_OF_MMA_256: gl.constexpr = gl.constexpr(gl.SliceLayout(0, MMA_256.value))
+C_DESC_0_STAGE_LAYOUT: gl.constexpr = gl.constexpr(gl.NVMMASharedLayout.get_default_for([64, 256], gl.bfloat16))
+C_DESC_1_STAGE_LAYOUT: gl.constexpr = gl.constexpr(gl.NVMMASharedLayout.get_default_for([64, 256], gl.bfloat16))
+
+
+@gluon.jit
+def consumer0(
+    K, N, a_tile_0_ring, a_tile_0_ring_empty, a_tile_0_ring_full, b_tile_ring, b_tile_ring_empty,
+    b_tile_ring_full, bias, c_desc, c_desc_0_stage, turn_0, turn_1,
+):
+    """Consumer: warp group 1 of the schedule."""
+    row2 = gl.program_id(0)
+    row = row2 * 128
+    col2 = gl.program_id(1)
+    col = col2 * 256
+    acc = gl.full([64, 256], 0.0, gl.float32, MMA_256)
+    n = gl.cdiv(K, 64)
+    for i in range(0, n):
+        # acc.0 on TC: stage 1, slot 504
+        mbarrier.wait(a_tile_0_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(b_tile_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(turn_1.index((i + 1) % 2), ((i - 1) // 2) & 1, pred=i - 1 >= 0)
+        acc = warpgroup_mma(a_tile_0_ring.index(i % 3), b_tile_ring.index(i % 3), acc, is_async=True)
+        mbarrier.arrive(turn_0.index(i % 2), count=1)
+        acc = warpgroup_mma_wait(1, deps=[acc])
+        mbarrier.arrive(a_tile_0_ring_empty.index((i + 2) % 3), count=1, pred=i >= 1)
+        mbarrier.arrive(b_tile_ring_empty.index((i + 2) % 3), count=1, pred=i >= 1)
+    acc = warpgroup_mma_wait(0, deps=[acc])
+    mbarrier.arrive(a_tile_0_ring_empty.index((n + 2) % 3), count=1, pred=n >= 1)
+    mbarrier.arrive(b_tile_ring_empty.index((n + 2) % 3), count=1, pred=n >= 1)
+    # after the loop
+    offs_n = col + gl.arange(0, 256, layout=COLUMNS_OF_MMA_256)
+    x = offs_n < N
+    x2 = gl.load(bias + offs_n, mask=x, other=gl.full([256], 0.0, gl.float32, COLUMNS_OF_MMA_256))
+    x3 = acc + gl.expand_dims(x2, 0)
+    x4 = gl.full([64, 256], 0.0, gl.float32, MMA_256) - x3
+    x5 = gl.exp(x4)
+    x6 = x5 + gl.full([64, 256], 1.0, gl.float32, MMA_256)
+    x7 = gl.full([64, 256], 1.0, gl.float32, MMA_256) / x6
+    x8 = x3 * x7
+    cast = x8.to(gl.bfloat16)
+    tma.store_wait(0)
+    c_desc_0_stage.store(cast)
+    fence_async_shared()
+    tma_store(c_desc, [row, col], c_desc_0_stage)
+    tma.store_wait(0)
+
+
+@gluon.jit
+def consumer1(
+    K, N, a_tile_1_ring, a_tile_1_ring_empty, a_tile_1_ring_full, b_tile_ring, b_tile_ring_empty,
+    b_tile_ring_full, bias, c_desc, c_desc_1_stage, turn_0, turn_1,
+):
+    """Consumer: warp group 2 of the schedule."""
+    row2 = gl.program_id(0)
+    row = row2 * 128
+    col2 = gl.program_id(1)
+    col = col2 * 256
+    row_plus64 = row + 64
+    acc2 = gl.full([64, 256], 0.0, gl.float32, MMA_256)
+    n = gl.cdiv(K, 64)
+    for i in range(0, n):
+        # acc.1 on TC: stage 1, slot 1016
+        mbarrier.wait(a_tile_1_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(b_tile_ring_full.index(i % 3), (i // 3) & 1)
+        mbarrier.wait(turn_0.index(i % 2), (i // 2) & 1)
+        acc2 = warpgroup_mma(a_tile_1_ring.index(i % 3), b_tile_ring.index(i % 3), acc2, is_async=True)
+        mbarrier.arrive(turn_1.index(i % 2), count=1)
+        acc2 = warpgroup_mma_wait(1, deps=[acc2])
+        mbarrier.arrive(a_tile_1_ring_empty.index((i + 2) % 3), count=1, pred=i >= 1)
+        mbarrier.arrive(b_tile_ring_empty.index((i + 2) % 3), count=1, pred=i >= 1)
+    acc2 = warpgroup_mma_wait(0, deps=[acc2])
+    mbarrier.arrive(a_tile_1_ring_empty.index((n + 2) % 3), count=1, pred=n >= 1)
+    mbarrier.arrive(b_tile_ring_empty.index((n + 2) % 3), count=1, pred=n >= 1)
+    # after the loop
+    offs_n = col + gl.arange(0, 256, layout=COLUMNS_OF_MMA_256)
+    x = offs_n < N
+    x2 = gl.load(bias + offs_n, mask=x, other=gl.full([256], 0.0, gl.float32, COLUMNS_OF_MMA_256))
+    x3 = acc2 + gl.expand_dims(x2, 0)
+    x4 = gl.full([64, 256], 0.0, gl.float32, MMA_256) - x3
+    x5 = gl.exp(x4)
+    x6 = x5 + gl.full([64, 256], 1.0, gl.float32, MMA_256)
+    x7 = gl.full([64, 256], 1.0, gl.float32, MMA_256) / x6
+    x8 = x3 * x7
+    cast = x8.to(gl.bfloat16)
+    tma.store_wait(0)
+    c_desc_1_stage.store(cast)
+    fence_async_shared()
+    tma_store(c_desc, [row_plus64, col], c_desc_1_stage)
+    tma.store_wait(0)
+
+
+@gluon.jit
+def loader(
+    K, a_desc, a_tile_0_ring, a_tile_0_ring_empty, a_tile_0_ring_full, a_tile_1_ring, a_tile_1_ring_empty,
+    a_tile_1_ring_full, b_desc, b_tile_ring, b_tile_ring_empty, b_tile_ring_full,
+):
+    """Producer: warp group 0 of the schedule."""
+    row2 = gl.program_id(0)
+    row = row2 * 128
+    col2 = gl.program_id(1)
+    col = col2 * 256
+    row_plus64 = row + 64
+    n = gl.cdiv(K, 64)
+    for i in range(0, n):
+        # a_tile.0: stage 0, slot 0
+        mbarrier.wait(a_tile_0_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
+        mbarrier.expect(a_tile_0_ring_full.index(i % 3), 8192)
+        tma_load(a_desc, [row, i * 64], a_tile_0_ring_full.index(i % 3), a_tile_0_ring.index(i % 3))
+        # b_tile: stage 0, slot 237
+        mbarrier.wait(b_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
+        mbarrier.expect(b_tile_ring_full.index(i % 3), 32768)
+        tma_load(b_desc, [i * 64, col], b_tile_ring_full.index(i % 3), b_tile_ring.index(i % 3))
+        # a_tile.1: stage 0, slot 1185
+        mbarrier.wait(a_tile_1_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
+        mbarrier.expect(a_tile_1_ring_full.index(i % 3), 8192)
+        tma_load(a_desc, [row_plus64, i * 64], a_tile_1_ring_full.index(i % 3), a_tile_1_ring.index(i % 3))
+
+
+@gluon.jit
+def matmul_kernel(c_desc, a_desc, b_desc, bias, N, K):
+    """Shared memory, barriers, and one warp group for each of consumer0, consumer1, loader."""
+    barrier: gl.constexpr = mbarrier.MBarrierLayout()
+    a_tile_0_ring = gl.allocate_shared_memory(gl.bfloat16, [3, 64, 64], a_desc.layout)
+    a_tile_0_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    a_tile_0_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    a_tile_1_ring = gl.allocate_shared_memory(gl.bfloat16, [3, 64, 64], a_desc.layout)
+    a_tile_1_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    a_tile_1_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    b_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [3, 64, 256], b_desc.layout)
+    b_tile_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    b_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    c_desc_0_stage = gl.allocate_shared_memory(gl.bfloat16, [64, 256], C_DESC_0_STAGE_LAYOUT)
+    c_desc_1_stage = gl.allocate_shared_memory(gl.bfloat16, [64, 256], C_DESC_1_STAGE_LAYOUT)
+    # turn_0: after acc.0, acc.1 may be issued
+    turn_0 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    # turn_1: after acc.1, acc.0 may be issued
+    turn_1 = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
+    for slot in gl.static_range(3):
+        mbarrier.init(a_tile_0_ring_full.index(slot), count=1)
+    for slot in gl.static_range(3):
+        mbarrier.init(a_tile_0_ring_empty.index(slot), count=1)
+    for slot in gl.static_range(3):
+        mbarrier.init(a_tile_1_ring_full.index(slot), count=1)
+    for slot in gl.static_range(3):
+        mbarrier.init(a_tile_1_ring_empty.index(slot), count=1)
+    for slot in gl.static_range(3):
+        mbarrier.init(b_tile_ring_full.index(slot), count=1)
+    for slot in gl.static_range(3):
+        mbarrier.init(b_tile_ring_empty.index(slot), count=2)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_0.index(slot), count=1)
+    for slot in gl.static_range(2):
+        mbarrier.init(turn_1.index(slot), count=1)
+    fence_async_shared()  # the barriers are set up before TMA or another role sees them
+    gl.warp_specialize(
+        [
+            (consumer0, (
+                K, N, a_tile_0_ring, a_tile_0_ring_empty, a_tile_0_ring_full, b_tile_ring, b_tile_ring_empty,
+                b_tile_ring_full, bias, c_desc, c_desc_0_stage, turn_0, turn_1,
+            )),
+            (consumer1, (
+                K, N, a_tile_1_ring, a_tile_1_ring_empty, a_tile_1_ring_full, b_tile_ring, b_tile_ring_empty,
+                b_tile_ring_full, bias, c_desc, c_desc_1_stage, turn_0, turn_1,
+            )),
+            (loader, (
+                K, a_desc, a_tile_0_ring, a_tile_0_ring_empty, a_tile_0_ring_full, a_tile_1_ring, a_tile_1_ring_empty,
+                a_tile_1_ring_full, b_desc, b_tile_ring, b_tile_ring_empty, b_tile_ring_full,
+            )),
+        ],
+        [4, 1],
+        [240, 24],
+    )
+
+
+def matmul(a, b, bias, c, M, N, K, BLOCK_M=128, BLOCK_N=256, BLOCK_K=64, ACTIVATION='silu'):
+    """Launch the kernel on the current stream; arguments as of the source kernel `matmul`.
+
+    Raises ValueError when an argument differs from what the kernel was compiled for.
+    """
+    if BLOCK_M != 128:
+        raise ValueError(f"compiled for BLOCK_M=128, got {BLOCK_M!r}: compile it again")
+    if BLOCK_N != 256:
+        raise ValueError(f"compiled for BLOCK_N=256, got {BLOCK_N!r}: compile it again")
+    if BLOCK_K != 64:
+        raise ValueError(f"compiled for BLOCK_K=64, got {BLOCK_K!r}: compile it again")
+    if ACTIVATION != 'silu':
+        raise ValueError(f"compiled for ACTIVATION='silu', got {ACTIVATION!r}: compile it again")
+    if a.dtype != torch.bfloat16:
+        raise ValueError(f"a must be torch.bfloat16, got {a.dtype}")
+    if b.dtype != torch.bfloat16:
+        raise ValueError(f"b must be torch.bfloat16, got {b.dtype}")
+    if bias.dtype != torch.float32:
+        raise ValueError(f"bias must be torch.float32, got {bias.dtype}")
+    if c.dtype != torch.bfloat16:
+        raise ValueError(f"c must be torch.bfloat16, got {c.dtype}")
+    grid = (triton.cdiv(M, BLOCK_M), triton.cdiv(N, BLOCK_N))
+    c_desc = TensorDescriptor(c, [max(M, 1), max(N, 1)], [N, 1], [64, 256], gl.NVMMASharedLayout.get_default_for([64, 256], gl.bfloat16))
+    a_desc = TensorDescriptor(a, [max(M, 1), max(K, 1)], [K, 1], [64, 64], gl.NVMMASharedLayout.get_default_for([64, 64], gl.bfloat16))
+    b_desc = TensorDescriptor(b, [max(K, 1), max(N, 1)], [N, 1], [64, 256], gl.NVMMASharedLayout.get_default_for([64, 256], gl.bfloat16))
+    matmul_kernel[grid](c_desc, a_desc, b_desc, bias, N, K, num_warps=4)
