@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 ARCH = "hopper"
 
@@ -78,7 +79,7 @@ def make(variant: Variant) -> tuple[Path, Path]:
     from twill.frontend.launch import to_json
     from twill.ir.text import print_graph
     from twill.schedule import files
-    from twill.schedule.document import write_text
+    from twill.schedule.document import read_json, write_json, write_text
 
     compiled = compile(
         str(kernels_folder() / variant.source), ARCH, constants=variant.constants, example=variant.example
@@ -87,8 +88,19 @@ def make(variant: Variant) -> tuple[Path, Path]:
     module.parent.mkdir(parents=True, exist_ok=True)
     schedule.parent.mkdir(parents=True, exist_ok=True)
     write_text(module, compiled.source)
-    files.write(schedule, compiled.schedule, graph=print_graph(compiled.graph), launch=to_json(compiled.launch))
+    made = files.schedule_json(
+        compiled.schedule, graph=print_graph(compiled.graph), launch=to_json(compiled.launch)
+    )  # fmt: skip
+    # A schedule that came out the same keeps its file: how long the solver took is no difference to review.
+    if not schedule.exists() or _timeless(made) != _timeless(read_json(schedule)):
+        write_json(schedule, made)
     return module, schedule
+
+
+def _timeless(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule file without the seconds that solving took."""
+    provenance = {key: value for key, value in data["provenance"].items() if key != "seconds"}
+    return {**data, "seconds": None, "provenance": provenance}
 
 
 def main(names: list[str]) -> None:

@@ -104,13 +104,19 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
             source = GluonASTSource(kernel, signature, {}, aligned)
             built = triton.compile(source, target=GPUTarget("cuda", CAPABILITY[arch], 32), options=options)
         except Exception as error:
-            reason = str(error).strip() or type(error).__name__
+            reason = _innermost(error)
             raise CheckFailed(
-                f"Triton {triton.__version__} does not compile the generated kernel: {reason[:2000]}",
-                location=str(path),
+                f"Triton {triton.__version__} does not compile the generated kernel: {reason}", location=str(path)
             ) from error
     limit = load_machine(arch).count("smem_bytes")
     return _read_back(built, triton.__version__, limit, time.perf_counter() - began)
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong at the bottom of a chain of compilation errors, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:2000] or type(error).__name__
 
 
 def _import(path: Path) -> ModuleType:

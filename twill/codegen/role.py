@@ -22,7 +22,7 @@ class Role:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.parameters: set[str] = set()
-        self.needed: set[str] = set()
+        self.needed: dict[str, None] = {}  # in the order of first use, so that names repeat
         self.homes: dict[str, Layout] = {}
         self._variables: dict[str, str] = {}
 
@@ -60,7 +60,7 @@ class Role:
         load = kernel.tile_load(name)
         if load is not None and op.opcode != "descriptor_load":
             raise Unsupported(f"`{name}` views a loaded tile in registers.", location=op.location)
-        self.needed.add(name)
+        self.needed[name] = None
         return self.converted(Name(self.variable(name)), name, layout)
 
     def converted(self, expr: Expr, name: str, layout: Layout | None) -> Expr:

@@ -164,11 +164,11 @@ def consumer1(
     pid_m = gl.program_id(0)
     head = gl.program_id(1)
     row3 = head * M
-    row2 = pid_m * 128
-    row = row3 + row2
-    row_plus64 = row + 64
+    row = pid_m * 128
+    row2 = row3 + row
+    row_plus64 = row2 + 64
     scale_log2 = scale * 1.44269502
-    offs_m = row2 + gl.arange(64, 128, layout=ROWS_OF_MMA_128)
+    offs_m = row + gl.arange(64, 128, layout=ROWS_OF_MMA_128)
     end3 = pid_m + 1
     end2 = end3 * 128
     end = gl.minimum(N, end2)
