@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,6 +109,7 @@ def compile(
     graph = simplify(graph)
     verify(graph)
     candidates = enumerate_candidates(graph, machine, trip_count(graph, launch), subtiles)
+    began = time.perf_counter()
     ranked = choose(candidates, time_limit, tell)
     best = ranked[0]
     assert best.graph is not None
@@ -119,7 +121,13 @@ def compile(
     if broken:
         raise CheckFailed(f"the solver's schedule does not hold: {broken[0]}.", hint="This is a defect of Twill.")
     tell("writing the kernel")
-    emitted = refine(best.graph, schedule, launch, lambda tighter: resolve(tighter, time_limit), tell)
+    interrupted = any(candidate.stopped for candidate in ranked)
+
+    def again(tighter: Schedule) -> Schedule:
+        left = 0.0 if interrupted else time_limit - (time.perf_counter() - began)
+        return resolve(tighter, left)
+
+    emitted = refine(best.graph, schedule, launch, again, tell)
     schedule = emitted.schedule
     if emitted.history:
         taught = {"feedback": list(emitted.history), "isolation": emitted.plan.isolation}
@@ -132,10 +140,17 @@ def compile(
 
 
 def resolve(schedule: Schedule, time_limit: float) -> Schedule:
-    """A schedule of the same problem under its new limits, with the old one's provenance."""
+    """A schedule of the same problem under its new limits, with the old one's provenance and placements
+    left out when there is none, or no time to look for one."""
+    from twill.interrupt import ctrl_c_stops
     from twill.solve import solve
 
-    return replace(solve(schedule.problem, time_limit=time_limit), provenance=schedule.provenance)
+    if time_limit <= 0:
+        return replace(schedule, placements={})
+    with ctrl_c_stops() as stop:
+        solved = solve(schedule.problem, time_limit=time_limit, stop=stop)
+    reason = f"{solved.reason}, within the limits that the machine code asked for"
+    return replace(solved, reason=reason, provenance=schedule.provenance)
 
 
 def trip_count(graph: Graph, launch: Launch) -> int:

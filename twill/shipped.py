@@ -7,6 +7,7 @@ python -m twill.shipped NAME ...   only these
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ def make(variant: Variant) -> tuple[Path, Path]:
         compiled.schedule, graph=print_graph(compiled.graph), launch=to_json(compiled.launch)
     )  # fmt: skip
     # A schedule that came out the same keeps its file: how long the solver took is no difference to review.
-    if not schedule.exists() or _timeless(made) != _timeless(read_json(schedule)):
+    if not schedule.exists() or _timeless(json.loads(json.dumps(made))) != _timeless(read_json(schedule)):
         write_json(schedule, made)
     return module, schedule
 

@@ -85,7 +85,7 @@ def test_row_extents():
 @pytest.mark.parametrize(
     ("rows", "n", "reason"),
     [
-        (128, 3, "the 128 rows of %qk among 3 sub-tiles are 42.6667 each, not a multiple of 64"),
+        (128, 3, "the 128 rows of `qk` among 3 sub-tiles are 42.7 each, not a multiple of 64"),
         (192, 2, "the 192 rows of %qk among 2 sub-tiles are 96 each, not a multiple of 64"),
         (64, 2, "the 64 rows of %qk among 2 sub-tiles are 32 each, not a multiple of 64"),
     ],

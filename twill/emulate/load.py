@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from types import ModuleType
 
 from twill.emulate import modules, source
 from twill.emulate.launch import Emulator
-from twill.errors import InputError
+from twill.errors import InputError, Location, TwillError
 
 
 class EmulatedModule(ModuleType):
@@ -34,5 +35,15 @@ def load(path: str | Path, *, text: str | None = None, seed: int = 0, max_steps:
     module.__file__ = str(path)
     module.emulator = Emulator(str(path), compiled.names, seed, max_steps)
     module.__dict__["__builtins__"] = modules.namespace(module.emulator)
-    exec(compiled.code, module.__dict__)
+    try:
+        exec(compiled.code, module.__dict__)
+    except TwillError:
+        raise
+    except Exception as error:
+        line = next(
+            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), 0
+        )
+        message = f"cannot be executed: {type(error).__name__}: {error}."
+        hint = "A generated module only imports and defines; was it edited?"
+        raise InputError(message, hint=hint, location=Location(str(path), line or 0)) from error
     return module

@@ -75,7 +75,7 @@ def _check(graph: Graph, n: int, rows: Rows) -> None:
         extent = types[op.result.name].shape[0] if op.opcode == "dot" else 0
         if op.opcode == "dot" and (extent % n or (extent // n) % WGMMA_ROWS):
             raise Unsupported(
-                f"the {extent} rows of %{op.result.name} among {n} sub-tiles are {extent / n:g} each, "
+                f"the {extent} rows of `{op.result.name}` among {n} sub-tiles are {extent / n:.1f} each, "
                 f"not a multiple of {WGMMA_ROWS}, the rows of a matrix instruction.",
                 hint=f"A tile of {n * WGMMA_ROWS} rows would do.",
                 location=op.location,

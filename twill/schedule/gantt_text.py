@@ -53,7 +53,7 @@ def _overlap(schedule: Schedule) -> str:
     key = letters(schedule.problem)
     marks = [(turn * schedule.ii, f"|{turn * schedule.ii}") for turn in range(-(-end // schedule.ii))]
     if drawn.reaches_steady_state:
-        phases = [(begin, "<== steady state, the same every turn ==>")]
+        phases = [(begin, "<== steady state ==>")]
         if begin:
             phases.insert(0, (0, "<-- prologue -->"))
     else:
