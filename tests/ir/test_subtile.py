@@ -86,8 +86,8 @@ def test_row_extents():
     ("rows", "n", "reason"),
     [
         (128, 3, "the 128 rows of `qk` among 3 sub-tiles are 42.7 each, not a multiple of 64"),
-        (192, 2, "the 192 rows of %qk among 2 sub-tiles are 96 each, not a multiple of 64"),
-        (64, 2, "the 64 rows of %qk among 2 sub-tiles are 32 each, not a multiple of 64"),
+        (192, 2, "the 192 rows of `qk` among 2 sub-tiles are 96.0 each, not a multiple of 64"),
+        (64, 2, "the 64 rows of `qk` among 2 sub-tiles are 32.0 each, not a multiple of 64"),
     ],
 )
 def test_rows_must_suit_the_matrix_instruction(rows, n, reason):

@@ -1,0 +1,84 @@
+"""A consumer role's slice of the kernel: its ops, its sub-tiles, its warps, the layouts of its values."""
+
+from __future__ import annotations
+
+from twill.codegen.layouts import infer
+from twill.codegen.pipeline import Stream
+from twill.codegen.role import Role
+from twill.codegen.scope import Kernel
+from twill.codegen.statements import Barrier, Iteration
+from twill.errors import Unsupported
+from twill.ir.graph import Op
+
+
+class Worker(Role):
+    """Resolves values for a group that computes.
+
+    ops: the graph's ops behind each scheduled op of the group, in source order. subtiles: those whose
+    code outside the loop is this role's; the first worker also takes the code of no sub-tile.
+    """
+
+    def __init__(self, kernel: Kernel, stream: Stream, *, first: bool) -> None:
+        super().__init__(kernel)
+        self.stream = stream
+        self.warps = kernel.schedule.groups[stream.group].warps
+        scheduled = [step.op for step in stream.steps]
+        self.ops = {name: [op for op in kernel.graph.loop.body if kernel.member_of(op) == name] for name in scheduled}
+        self.subtiles = {kernel.schedule.problem.op(name).subtile for name in scheduled}
+        if first:
+            self.subtiles.add(None)
+        self._infer_homes()
+
+    def _infer_homes(self) -> None:
+        kernel = self.kernel
+        yielded: dict[str, str] = {}
+        for argument, carried in kernel.carried.items():
+            if self.computes(carried.yielded):
+                yielded[argument] = carried.yielded
+                yielded[carried.result.name] = carried.yielded
+        body = [op for op in kernel.graph.loop.body if kernel.member_of(op) in {None, *self.ops}]
+        outside = [
+            op
+            for op in (*kernel.graph.before, *kernel.graph.after)
+            if op.subtile in self.subtiles or op.subtile is None
+        ]
+        self.homes = infer(kernel.graph, (*body, *outside), yielded, self.warps)
+
+    def computes(self, value: str) -> bool:
+        """This role makes the value, in the loop."""
+        op = self.kernel.body.get(value)
+        return op is not None and self.kernel.member_of(op) in self.ops
+
+    def source(self, name: str) -> tuple[str, int]:
+        """The body value behind a loop-carried argument and how many iterations ago it was made.
+
+        Raises Unsupported when no op of the body makes it.
+        """
+        carried = self.kernel.carried.get(name)
+        if carried is None:
+            return name, 0
+        source = carried.yielded
+        if source not in self.kernel.body or source in self.kernel.carried:
+            raise Unsupported(
+                f"the loop carries `{name}`, whose next value is not computed by the iteration before it.",
+                hint="Carry only values that each iteration computes.",
+                location=self.kernel.graph.loop.location,
+            )
+        return source, 1
+
+    def source_position(self, scheduled: str) -> int:
+        """Where a scheduled op stands in the source; a move that the source does not spell out stands first."""
+        return min((self.kernel.position[self.kernel.name_of(op)] for op in self.ops[scheduled]), default=-1)
+
+    def full_barrier(self, load: Op, iteration: Iteration) -> Barrier:
+        """Completes when the tile of `iteration` (of a ring) or the only tile has landed."""
+        return self._barrier(load, "full", iteration)
+
+    def empty_barrier(self, load: Op, iteration: Iteration) -> Barrier:
+        """Completes when every reader is done with the tile of `iteration`."""
+        return self._barrier(load, "empty", iteration)
+
+    def _barrier(self, load: Op, suffix: str, iteration: Iteration) -> Barrier:
+        name = f"{self.kernel.buffer_name(load)}_{suffix}"
+        self.parameters.add(name)
+        return Barrier(name, self.kernel.depth(load), iteration)
