@@ -73,7 +73,7 @@ def _overlap(schedule: Schedule) -> str:
 def _legend(schedule: Schedule) -> str:
     key = letters(schedule.problem)
     cells = [f"{key[op.id]} {plain(title(op))} ({plain(op.unit)} {op.occupancy})" for op in schedule.problem.ops]
-    shown = [cell if len(cell) <= 30 else cell[:27] + "..." for cell in cells[:MAX_LEGEND]]
+    shown = [cell if len(cell) <= 46 else cell[:43] + "..." for cell in cells[:MAX_LEGEND]]
     width = max(len(cell) for cell in shown) + 2
     across = max(1, (WIDTH - 2) // width)
     lines = ["Unit rows: while the unit is busy. Group rows: while the group's instruction stream is taken."]
