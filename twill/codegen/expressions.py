@@ -1,20 +1,16 @@
-"""Prints the expressions of a Plan as Gluon (device) or plain Python (host)."""
+"""Prints the expressions of a role's program as Gluon."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from twill.codegen.layouts import Blocked, Layout, Mma, Operand, Slice
-from twill.codegen.statements import Apply, Condition, Convert, Expr, Index, Iteration, Literal, Name, ReadTile, Tile
+from twill.codegen.iterations import iteration_text, slot_text
+from twill.codegen.layout_constants import LayoutConstants
+from twill.codegen.layouts import Layout
+from twill.codegen.literals import GLUON_DTYPES, literal
+from twill.codegen.statements import Apply, Convert, Expr, Index, Literal, Name, ReadTile, Tile
 from twill.errors import Unsupported
-from twill.ir.graph import Attribute, Type
-
-GLUON_DTYPES = {
-    "i1": "gl.int1", "i8": "gl.int8", "i16": "gl.int16", "i32": "gl.int32", "i64": "gl.int64",
-    "f8e4m3": "gl.float8e4nv", "f8e5m2": "gl.float8e5", "f16": "gl.float16", "bf16": "gl.bfloat16",
-    "f32": "gl.float32", "f64": "gl.float64",
-}  # fmt: skip
+from twill.ir.graph import Type
 
 _INFIX = {
     "add": "+", "sub": "-", "mul": "*", "and": "&", "or": "|", "xor": "^", "shl": "<<", "shr": ">>", "rem": "%",
@@ -25,95 +21,10 @@ _REDUCTIONS = {"sum": "gl.sum", "max": "gl.max", "min": "gl.min"}
 
 
 class Printer:
-    """Prints expressions; collects the layouts it names (module constants of the emitted file)."""
+    """Prints expressions; `layouts` collects the layouts they name."""
 
     def __init__(self) -> None:
-        self.layouts: dict[Layout, str] = {}
-
-    # -- iterations -------------------------------------------------------------------------------
-
-    @staticmethod
-    def iteration(at: Iteration) -> str:
-        """`2`, `i`, `i - 1`, `n - 1`."""
-        if at.base == "first":
-            return str(at.offset)
-        name = "i" if at.base == "index" else "n"
-        if at.offset == 0:
-            return name
-        return f"{name} {'+' if at.offset > 0 else '-'} {abs(at.offset)}"
-
-    def slot(self, at: Iteration, depth: int) -> str:
-        """Ring slot of an iteration; never negative, even where the statement is predicated off."""
-        if at.base == "first":
-            return str(at.offset % depth)
-        if depth == 1:
-            return "0"
-        if at.base == "index" and at.offset == 0:
-            return f"i % {depth}"
-        lift = at.offset % depth
-        name = "i" if at.base == "index" else "n"
-        return f"({name} + {lift}) % {depth}" if lift else f"{name} % {depth}"
-
-    def phase(self, at: Iteration, depth: int) -> str:
-        """Parity of the phase that iteration `at` of a ring completes."""
-        depth = max(depth, 1)
-        if at.base == "first":
-            return str((at.offset // depth) & 1)
-        text = self.iteration(at)
-        if depth > 1:
-            text = f"({text}) // {depth}" if " " in text else f"{text} // {depth}"
-        return f"({text}) & 1" if " " in text else f"{text} & 1"
-
-    def condition(self, condition: Condition) -> str:
-        return f"{self.iteration(condition.left)} {condition.relation} {self.iteration(condition.right)}"
-
-    # -- layouts ----------------------------------------------------------------------------------
-
-    def layout(self, layout: Layout) -> str:
-        """The module constant that names a layout."""
-        if layout not in self.layouts:
-            self.layouts[layout] = self._layout_name(layout)
-        return self.layouts[layout]
-
-    def _layout_name(self, layout: Layout) -> str:
-        if isinstance(layout, Mma):
-            deep = "" if layout.k == 16 else f"_K{layout.k}"
-            return f"MMA_{layout.n}{deep}" + ("" if layout.warps == 4 else f"_W{layout.warps}")
-        if isinstance(layout, Slice):
-            kind = {0: "COLUMNS", 1: "ROWS"}.get(layout.axis, f"AXIS{layout.axis}")
-            return f"{kind}_OF_{self.layout(layout.parent)}"
-        if isinstance(layout, Operand):
-            return f"LEFT_OF_{self.layout(layout.parent)}" + ("" if layout.k_width == 2 else f"_K{layout.k_width}")
-        return "BLOCKED_" + "x".join(map(str, layout.shape)) + ("" if layout.warps == 4 else f"_W{layout.warps}")
-
-    def layout_definitions(self) -> list[str]:
-        """Module-level definitions of every layout that was printed."""
-        done: dict[Layout, str] = {}
-
-        def define(layout: Layout) -> None:
-            if layout in done:
-                return
-            if isinstance(layout, Slice | Operand):
-                define(layout.parent)
-            done[layout] = f"{self.layout(layout)}: gl.constexpr = gl.constexpr({self._constructor(layout)})"
-
-        for layout in list(self.layouts):
-            define(layout)
-        return list(done.values())
-
-    def _constructor(self, layout: Layout) -> str:
-        if isinstance(layout, Mma):
-            return (
-                f"gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[{layout.warps}, 1], "
-                f"instr_shape=[16, {layout.n}, {layout.k}])"
-            )
-        if isinstance(layout, Slice):
-            return f"gl.SliceLayout({layout.axis}, {self.layout(layout.parent)}.value)"
-        if isinstance(layout, Operand):
-            return f"gl.DotOperandLayout(0, {self.layout(layout.parent)}.value, {layout.k_width})"
-        return _blocked(layout)
-
-    # -- expressions ------------------------------------------------------------------------------
+        self.layouts = LayoutConstants()
 
     def expr(self, expr: Expr) -> str:
         """Gluon source of an expression."""
@@ -124,11 +35,11 @@ class Printer:
         if isinstance(expr, Index):
             return self._index(expr)
         if isinstance(expr, Convert):
-            return f"gl.convert_layout({self.full(expr.operand)}, {self.layout(expr.layout)})"
+            return f"gl.convert_layout({self.full(expr.operand)}, {self.layouts.name(expr.layout)})"
         if isinstance(expr, Tile):
             return self.tile(expr)
         if isinstance(expr, ReadTile):
-            return f"{self.tile(expr.tile)}.load({self.layout(expr.layout)})"
+            return f"{self.tile(expr.tile)}.load({self.layouts.name(expr.layout)})"
         return self._apply(expr)
 
     def full(self, expr: Expr) -> str:
@@ -149,14 +60,14 @@ class Printer:
     def tile(self, tile: Tile) -> str:
         text = tile.buffer
         if tile.depth and tile.iteration is not None:
-            text += f".index({self.slot(tile.iteration, tile.depth)})"
+            text += f".index({slot_text(tile.iteration, tile.depth)})"
         for view, numbers in tile.views:
             text += f".{view}({list(numbers)})"
         return text
 
     def _index(self, expr: Index) -> str:
         step = self.atom(expr.step)
-        at = self.iteration(expr.iteration)
+        at = iteration_text(expr.iteration)
         if step == "1":
             product = at
         else:
@@ -167,7 +78,7 @@ class Printer:
     def _full(self, type: Type, value: str, layout: Layout | None) -> str:
         if layout is None:
             raise AssertionError("a tile without a layout")
-        return f"gl.full({list(type.shape)}, {value}, {GLUON_DTYPES[type.dtype]}, {self.layout(layout)})"
+        return f"gl.full({list(type.shape)}, {value}, {GLUON_DTYPES[type.dtype]}, {self.layouts.name(layout)})"
 
     def _apply(self, expr: Apply) -> str:
         special: Callable[[Apply], str] | None = getattr(self, f"_op_{expr.opcode}", None)
@@ -201,7 +112,7 @@ class Printer:
         return self.expr(expr.operands[0])
 
     def _op_arange(self, expr: Apply) -> str:
-        layout = f", layout={self.layout(expr.layout)}" if expr.layout is not None else ""
+        layout = f", layout={self.layouts.name(expr.layout)}" if expr.layout is not None else ""
         return f"gl.arange({expr.attributes['start']}, {expr.attributes['end']}{layout})"
 
     def _op_expand_dims(self, expr: Apply) -> str:
@@ -288,36 +199,6 @@ class Printer:
         return f"gl.store({pointer}, {value}{mask})"
 
 
-def host(expr: Expr) -> str:
-    """Python source of a host-side scalar expression."""
-    if isinstance(expr, Name):
-        return expr.text
-    if isinstance(expr, Literal):
-        return literal(expr.value, expr.type)
-    if isinstance(expr, Apply):
-        operands = [host(operand) for operand in expr.operands]
-        if expr.opcode == "cast":
-            return operands[0]
-        parts = [f"({text})" if " " in text else text for text in operands]
-        if expr.opcode in _INFIX or expr.opcode == "div":
-            return f"{parts[0]} {_INFIX.get(expr.opcode, '//')} {parts[1]}"
-        if expr.opcode in {"max", "min"}:
-            return f"{expr.opcode}({', '.join(operands)})"
-    raise Unsupported("the launcher cannot compute the shape of a tensor descriptor from this expression.")
-
-
-def literal(value: Attribute, type: Type) -> str:
-    """A constant; floats print exactly, infinities and nan by name."""
-    if isinstance(value, bool):
-        return str(value) if type.dtype == "i1" else str(int(value))
-    if isinstance(value, float) or type.is_float:
-        number = float(value)  # type: ignore[arg-type]
-        if math.isfinite(number):
-            return repr(number)
-        return f'float("{number}")'
-    return str(value)
-
-
 def strip(text: str) -> str:
     """`text` without the one pair of parentheses that encloses all of it."""
     if not text.startswith("(") or not text.endswith(")"):
@@ -352,22 +233,3 @@ def _is_tile(expr: Expr) -> bool:
             return _is_tile(expr.operands[0])
         return bool(expr.type.shape)
     return isinstance(expr, Name | Convert | ReadTile)
-
-
-def _blocked(layout: Blocked) -> str:
-    """Vectors of up to 8 contiguous elements, lanes along the last dimension first, warps along rows."""
-    rank = len(layout.shape)
-    per_thread, lanes = [1] * rank, [1] * rank
-    left, size = 32, layout.shape
-    per_thread[-1] = max(1, min(8, size[-1] // 32))
-    for axis in reversed(range(rank)):
-        lanes[axis] = max(1, min(left, size[axis] // per_thread[axis]))
-        left //= lanes[axis]
-    lanes[0] *= left
-    warps = [1] * rank
-    warps[0] = layout.warps
-    order = list(reversed(range(rank)))
-    return (
-        f"gl.BlockedLayout(size_per_thread={per_thread}, threads_per_warp={lanes}, warps_per_cta={warps}, "
-        f"order={order})"
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from twill.codegen.statements import Arrive, Barrier, Condition, Iteration, MmaWait, Stmt
+from twill.codegen.statements import CURRENT, END, FIRST, Arrive, Barrier, Condition, MmaWait, Stmt
 from twill.codegen.worker import Worker
 
 
@@ -102,7 +102,7 @@ def across_back_edge(flights: Iterable[Flight], entry: Iterable[Flight], stages:
     entry: in flight before the first body, body stages - 1.
     """
     known = {flight.value for flight in entry}
-    later = Condition(Iteration("index"), ">=", Iteration("first", stages))
+    later = Condition(CURRENT, ">=", FIRST.shifted(stages))
     return [
         replace(
             flight,
@@ -115,11 +115,11 @@ def across_back_edge(flights: Iterable[Flight], entry: Iterable[Flight], stages:
 
 def after_loop(flights: Iterable[Flight], stages: int) -> list[Flight]:
     """What is in flight at the top of a body, as the code after the loop sees it: i has become n."""
-    ran = Condition(Iteration("end"), ">=", Iteration("first", stages))
+    ran = Condition(END, ">=", FIRST.shifted(stages))
     return [
         replace(
             flight,
-            releases=tuple(replace(at, iteration=Iteration("end", at.iteration.offset)) for at in flight.releases),
+            releases=tuple(replace(at, iteration=END.shifted(at.iteration.offset)) for at in flight.releases),
             present=(ran,) if flight.present else (),
         )
         for flight in flights

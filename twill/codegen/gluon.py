@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from twill.codegen import compat
-from twill.codegen.expressions import GLUON_DTYPES, Printer
+from twill.codegen.expressions import Printer
+from twill.codegen.iterations import condition_text, phase_text, slot_text
 from twill.codegen.launcher import launcher_lines
+from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import Buffer, Plan, Role
 from twill.codegen.statements import (
     Arrive,
@@ -36,7 +38,7 @@ def emit(plan: Plan) -> str:
     printer = Printer()
     roles = [line for role in plan.roles for line in ("", "", *_role(role, printer))]
     kernel = _kernel(plan)
-    definitions = printer.layout_definitions()
+    definitions = printer.layouts.definitions()
     lines = [
         *_header(plan),
         "",
@@ -198,17 +200,17 @@ class _Block:
         return [f"# {s.text}"]
 
     def _barrier(self, barrier: Barrier) -> str:
-        slot = self.p.slot(barrier.iteration, barrier.depth) if barrier.depth else "0"
+        slot = slot_text(barrier.iteration, barrier.depth) if barrier.depth else "0"
         return f"{barrier.name}.index({slot})"
 
     def _pred(self, conditions: tuple[Condition, ...]) -> str:
         if not conditions:
             return ""
-        texts = [self.p.condition(condition) for condition in conditions]
+        texts = [condition_text(condition) for condition in conditions]
         return ", pred=" + (texts[0] if len(texts) == 1 else " & ".join(f"({text})" for text in texts))
 
     def _wait(self, s: Wait) -> list[str]:
-        phase = self.p.phase(s.barrier.iteration, s.barrier.depth)
+        phase = phase_text(s.barrier.iteration, s.barrier.depth)
         if s.empty:
             # The slot is free once the phase before the one this iteration will complete is over.
             phase = str(int(phase) ^ 1) if phase.isdigit() else f"({phase}) ^ 1"
@@ -229,7 +231,7 @@ class _Block:
         a = self.p.full(s.a)
         b = self.p.tile(s.b)
         if s.c is None:
-            zero = f"gl.zeros({list(s.type.shape)}, {GLUON_DTYPES[s.type.dtype]}, {self.p.layout(s.layout)})"
+            zero = f"gl.zeros({list(s.type.shape)}, {GLUON_DTYPES[s.type.dtype]}, {self.p.layouts.name(s.layout)})"
             return [f"{s.target} = warpgroup_mma({a}, {b}, {zero}, use_acc=False, is_async=True)"]
         return [f"{s.target} = warpgroup_mma({a}, {b}, {self.p.full(s.c)}, is_async=True)"]
 

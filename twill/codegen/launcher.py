@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from twill.codegen.expressions import GLUON_DTYPES, host
+from twill.codegen.host import host
+from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import HostDescriptor, Plan
 from twill.codegen.statements import Expr, Literal
 

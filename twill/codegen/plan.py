@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twill.codegen import pipeline
-from twill.codegen.consumer import Consumer
+from twill.codegen.consumer import consumer_statements
 from twill.codegen.producer import producer_statements
 from twill.codegen.scope import Kernel
 from twill.codegen.statements import Expr, Stmt
+from twill.codegen.worker import Worker
 from twill.errors import Unsupported
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph, Op
@@ -112,13 +113,11 @@ def plan(graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0
         raise Unsupported("the loop only loads: no group computes anything.", location=graph.loop.location)
     tokens = tuple((f"turn_{position}", token) for position, token in enumerate(pipeline.tokens(schedule, "TC")))
     threshold = max(stream.stages for stream in workers) - 1
-    consumers = [
-        Consumer(kernel, stream, tokens, threshold, isolation, first=stream is workers[0]) for stream in workers
-    ]
     roles = []
-    for number, consumer in enumerate(consumers):
-        body = consumer.statements()
-        roles.append(_role(schedule, consumer.stream, f"consumer{number}", consumer.parameters, body))
+    for number, stream in enumerate(workers):
+        worker = Worker(kernel, stream, first=number == 0)
+        body = consumer_statements(worker, tokens, threshold, isolation)
+        roles.append(_role(schedule, stream, f"consumer{number}", worker.parameters, body))
     preloads = kernel.preloads()
     if not loaders and preloads:
         # Nothing is loaded in the loop: a loader group still fetches what is loaded before it.

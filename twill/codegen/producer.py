@@ -5,12 +5,21 @@ from __future__ import annotations
 from twill.codegen.pipeline import Stream
 from twill.codegen.role import Role
 from twill.codegen.scope import Kernel
-from twill.codegen.statements import Barrier, Comment, Condition, For, Iteration, Stmt, Tile, TmaLoad, TripCount, Wait
+from twill.codegen.statements import (
+    CURRENT,
+    END,
+    FIRST,
+    Barrier,
+    Comment,
+    Condition,
+    For,
+    Iteration,
+    Stmt,
+    Tile,
+    TmaLoad,
+    Wait,
+)
 from twill.ir.graph import Op
-
-FIRST = Iteration("first")
-CURRENT = Iteration("index")
-END = Iteration("end")
 
 
 def producer_statements(kernel: Kernel, stream: Stream, preloads: tuple[Op, ...]) -> tuple[tuple[Stmt, ...], set[str]]:
@@ -38,14 +47,8 @@ def producer_statements(kernel: Kernel, stream: Stream, preloads: tuple[Op, ...]
         body.append(Wait(Barrier(f"{ring}_empty", depth, iteration), empty=True, conditions=tuple(conditions)))
         body.append(_load(role, op, depth, iteration, tuple(conditions)))
     loop = For(0, tuple(body), extra=stream.stages - 1)
-    count = trip_count(role)
+    count = role.trip_count()
     return (*role.preamble(), *statements, count, loop), role.parameters
-
-
-def trip_count(role: Role) -> TripCount:
-    """The number of iterations, as this role computes it."""
-    loop = role.kernel.graph.loop
-    return TripCount(role.outer(loop.lower, None), role.outer(loop.upper, None), role.outer(loop.step, None))
 
 
 def _load(role: Role, op: Op, depth: int, iteration: Iteration, conditions: tuple[Condition, ...]) -> TmaLoad:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from twill.codegen.layouts import Layout, Slice
 from twill.codegen.scope import Kernel, fold, index_of
-from twill.codegen.statements import Apply, Convert, Expr, Iteration, Let, Literal, Name, ReadTile, Stmt, Tile
+from twill.codegen.statements import (
+    Apply,
+    Convert,
+    Expr,
+    Iteration,
+    Let,
+    Literal,
+    Name,
+    ReadTile,
+    Stmt,
+    Tile,
+    TripCount,
+)
 from twill.errors import Unsupported
 from twill.ir.graph import Op
+
+Resolve = Callable[[str, Layout | None], Expr]
+"""The expression for a value by name, in a layout when it is a tile."""
 
 
 class Role:
@@ -56,7 +71,7 @@ class Role:
         if op.opcode == "constant" and not type.shape:
             return Literal(op.attributes["value"], type)
         if op.opcode in {"constant", "splat", "arange", "expand_dims", "broadcast"}:
-            return self.free(op, layout, lambda operand, wanted: self.outer(operand, wanted))
+            return self.free(op, layout, self.outer)
         load = kernel.tile_load(name)
         if load is not None and op.opcode != "descriptor_load":
             raise Unsupported(f"`{name}` views a loaded tile in registers.", location=op.location)
@@ -70,23 +85,24 @@ class Role:
             return expr
         return Convert(expr, layout)
 
-    def free(self, op: Op, layout: Layout | None, resolve: object) -> Expr:
+    def free(self, op: Op, layout: Layout | None, resolve: Resolve) -> Expr:
         """A free op recomputed in place; tiles come out in `layout`."""
-        assert callable(resolve)
-        type = op.result.type
-        types = tuple(self.kernel.types[operand] for operand in op.operands)
-        wanted: Layout | None = layout
+        if op.opcode in {"trans", "reshape"}:
+            value = self.apply(op, (resolve(op.operands[0], None),), None)
+            return Convert(value, layout) if layout is not None else value
+        wanted = layout
         if op.opcode == "expand_dims" and layout is not None:
             axis = op.attributes["axis"]
             assert isinstance(axis, int)
             wanted = Slice(axis, layout)
-        if op.opcode in {"trans", "reshape"}:
-            operand = Apply(op.opcode, (resolve(op.operands[0], None),), op.attributes, type, None, types)
-            return Convert(operand, layout) if layout is not None else operand
-        operands = tuple(
-            resolve(operand, wanted if self.kernel.types[operand].shape else None) for operand in op.operands
-        )
-        return fold(Apply(op.opcode, operands, op.attributes, type, layout if type.shape else None, types))
+        operands = tuple(resolve(operand, self.operand_layout(operand, wanted)) for operand in op.operands)
+        return fold(self.apply(op, operands, layout if op.result.type.shape else None))
+
+    def apply(self, op: Op, operands: tuple[Expr, ...], layout: Layout | None) -> Apply:
+        """The op on operands already resolved; its type is that of its result, or of the value it stores."""
+        types = tuple(self.kernel.types[name] for name in op.operands)
+        type = op.result.type if op.results else self.kernel.types[op.operands[1]]
+        return Apply(op.opcode, operands, op.attributes, type, layout, types)
 
     def scalar(self, name: str, iteration: Iteration) -> Expr:
         """A scalar of the body at an iteration, recomputed from the loop index."""
@@ -105,8 +121,12 @@ class Role:
             return self.outer(name, None)
         op = kernel.producers[name]
         operands = tuple(self.scalar(operand, iteration) for operand in op.operands)
-        types = tuple(kernel.types[operand] for operand in op.operands)
-        return fold(Apply(op.opcode, operands, op.attributes, op.result.type, None, types))
+        return fold(self.apply(op, operands, None))
+
+    def trip_count(self) -> TripCount:
+        """The number of iterations, as this role computes it."""
+        loop = self.kernel.graph.loop
+        return TripCount(self.outer(loop.lower, None), self.outer(loop.upper, None), self.outer(loop.step, None))
 
     # -- the straight-line code before the loop -----------------------------------------------------
 
@@ -135,13 +155,12 @@ class Role:
                 hint="Move it into the loop or into a kernel of its own.",
                 location=op.location,
             )
-        if op.opcode == "reduce":
-            operands: Iterable[Expr] = (self.outer(op.operands[0], self.homes[op.operands[0]]),)
-        else:
-            operands = (self.outer(operand, self.operand_layout(operand, home)) for operand in op.operands)
-        types = tuple(self.kernel.types[operand] for operand in op.operands)
-        value = Apply(op.opcode, tuple(operands), op.attributes, op.result.type, home, types)
-        return Let(self.variable(name), value)
+        return Let(self.variable(name), self.apply(op, self.operands_of(op, home, self.outer), home))
+
+    def operands_of(self, op: Op, home: Layout | None, resolve: Resolve) -> tuple[Expr, ...]:
+        """Operands of an op whose result lives in `home`: tiles in that layout too, a reduction's in their own."""
+        wanted = self.homes[op.operands[0]] if op.opcode == "reduce" else home
+        return tuple(resolve(operand, self.operand_layout(operand, wanted)) for operand in op.operands)
 
     def operand_layout(self, operand: str, layout: Layout | None) -> Layout | None:
         """Layout in which a tile operand of an elementwise op is wanted."""

@@ -68,6 +68,9 @@ class Kernel:
         return tuple(op for op in outside if op.opcode == "descriptor_load")
 
     def depth(self, load: Op) -> int:
+        """Depth of a load's ring; 0 for a tile loaded outside the loop."""
+        if load.result.name not in self.body:
+            return 0
         return self.schedule.rings[self.members[load.result.name]]
 
     def buffer_name(self, load: Op) -> str:
@@ -92,6 +95,11 @@ class Kernel:
         if block != op.result.type.shape:  # the descriptor has leading 1s that the tile has not
             views.append(("reshape", op.result.type.shape))
         return op, tuple(reversed(views))
+
+    def ring_load(self, name: str) -> Op | None:
+        """The load of the loop body behind a value seen through views, else None."""
+        found = self.tile_load(name)
+        return found[0] if found is not None and found[0].result.name in self.body else None
 
     def groups_of(self, id: str) -> tuple[int, ...]:
         return self.schedule.placements[id].groups
@@ -125,16 +133,22 @@ class Kernel:
                 found.append(name)
         return found
 
+    def name_of(self, op: Op) -> str:
+        """The name of an op: its first result's, or for a store of the loop body its place there."""
+        return op.results[0].name if op.results else self._stores[id(op)]
+
     @cached_property
-    def position(self) -> dict[int, int]:
-        """Place of each body op in the source."""
-        return {id(op): number for number, op in enumerate(self.graph.loop.body)}
+    def _stores(self) -> dict[int, str]:
+        return {id(op): f"store@{number}" for number, op in enumerate(self.graph.loop.body)}
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Place of each body op in the source, by its name."""
+        return {self.name_of(op): number for number, op in enumerate(self.graph.loop.body)}
 
     def member_of(self, op: Op) -> str | None:
         """The scheduled op a body op belongs to; free ops belong to none."""
-        if op.results:
-            return self.members.get(op.results[0].name)
-        return self.members.get(f"store@{self.position[id(op)]}")
+        return self.members.get(self.name_of(op))
 
     def is_free(self, op: Op) -> bool:
         """Recomputed wherever it is used: scalars, ops that only move or make index tiles, and

@@ -28,6 +28,11 @@ class Iteration:
         return Iteration(self.base, self.offset + by)
 
 
+FIRST = Iteration("first")
+CURRENT = Iteration("index")
+END = Iteration("end")
+
+
 @dataclass(frozen=True)
 class Name:
     """A Python variable of the role."""

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from twill.codegen.pipeline import Token
-from twill.codegen.statements import Arrive, Barrier, Condition, Iteration, Stmt, Wait
+from twill.codegen.statements import END, FIRST, Arrive, Barrier, Condition, Iteration, Stmt, Wait
 from twill.codegen.worker import Worker
-
-FIRST = Iteration("first")
-END = Iteration("end")
 
 
 class Turns:
@@ -48,13 +45,13 @@ class Turns:
         """Conditions under which 0 <= iteration < n, none when it always holds; None when it never does."""
         offset = iteration.offset
         if iteration.base == "first":
-            return () if 0 <= offset < self.threshold else _never_or(offset >= 0, Condition(iteration, "<", END))
+            if offset < 0:
+                return None
+            return () if offset < self.threshold else (Condition(iteration, "<", END),)
         if iteration.base == "end":
-            return () if -self.threshold <= offset < 0 else _never_or(offset < 0, Condition(iteration, ">=", FIRST))
+            if offset >= 0:
+                return None
+            return () if offset >= -self.threshold else (Condition(iteration, ">=", FIRST),)
         begun = () if self.stages - 1 + offset >= 0 else (Condition(iteration, ">=", FIRST),)
         not_over = () if offset <= 0 else (Condition(iteration, "<", END),)
-        return begun + not_over
-
-
-def _never_or(possible: bool, condition: Condition) -> tuple[Condition, ...] | None:
-    return (condition,) if possible else None
+        return (*begun, *not_over)

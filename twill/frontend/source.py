@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import inspect
 import os
 import sys
@@ -61,20 +62,34 @@ class KernelSource:
 def load(target: str | Path | Any) -> KernelSource:
     """The kernel in a file given as `path` or `path::name`, or of a kernel function given itself.
 
+    Where there is no such path, the dotted name of an importable module stands for its file.
+
     Raises InputError: no such file, a syntax or import error (with its line), no kernel, several
     kernels and no name, an unknown name.
     """
     if not isinstance(target, (str, Path)):
         return from_function(target)
     text, _, name = str(target).partition("::")
-    path = Path(text)
+    path = _module_file(text) or Path(text)
     if not path.exists():
-        raise InputError(f"there is no file `{text}`.", hint="Give the path of a Python file, or path::kernel_name.")
+        hint = "Give the path of a Python file, path::kernel_name, or an importable module such as twill.kernels.matmul."
+        raise InputError(f"there is no file `{text}`.", hint=hint)
     if path.is_dir() or path.suffix != ".py":
         raise InputError(f"`{text}` is not a Python file.", hint="Give the path of a .py file with a Triton kernel.")
     module = _execute(path)
     kernels = _kernels(module)
     return from_function(_choose(kernels, name, text), shown=shown_path(path))
+
+
+def _module_file(text: str) -> Path | None:
+    """The file of an importable module given by its dotted name; None for anything else, paths above all."""
+    if os.path.exists(text) or not all(part.isidentifier() for part in text.split(".")) or text.endswith(".py"):
+        return None
+    try:
+        found = importlib.util.find_spec(text)
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found is not None and found.origin and found.origin.endswith(".py") else None
 
 
 def from_function(function: Any, shown: str | None = None) -> KernelSource:

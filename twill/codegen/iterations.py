@@ -1,0 +1,47 @@
+"""Iterations, and the ring slots and phases that follow from them, as text.
+
+The text is evaluated in the role, where `i` is the loop's variable and `n` the trip count.
+"""
+
+from __future__ import annotations
+
+from twill.codegen.statements import Condition, Iteration
+
+
+def iteration_text(at: Iteration) -> str:
+    """`2`, `i`, `i - 1`, `n - 1`."""
+    if at.base == "first":
+        return str(at.offset)
+    if at.offset == 0:
+        return _variable(at)
+    return f"{_variable(at)} {'+' if at.offset > 0 else '-'} {abs(at.offset)}"
+
+
+def slot_text(at: Iteration, depth: int) -> str:
+    """Ring slot of an iteration; never negative, even where the statement is predicated off."""
+    if at.base == "first":
+        return str(at.offset % depth)
+    if depth == 1:
+        return "0"
+    lift = at.offset % depth
+    return f"({_variable(at)} + {lift}) % {depth}" if lift else f"{_variable(at)} % {depth}"
+
+
+def phase_text(at: Iteration, depth: int) -> str:
+    """Parity of the phase that an iteration completes in a ring (depth 0: a single barrier)."""
+    depth = max(depth, 1)
+    if at.base == "first":
+        return str((at.offset // depth) & 1)
+    text = iteration_text(at)
+    if depth > 1:
+        text = f"({text}) // {depth}" if " " in text else f"{text} // {depth}"
+    return f"({text}) & 1" if " " in text else f"{text} & 1"
+
+
+def condition_text(condition: Condition) -> str:
+    """`i - 1 >= 0`."""
+    return f"{iteration_text(condition.left)} {condition.relation} {iteration_text(condition.right)}"
+
+
+def _variable(at: Iteration) -> str:
+    return "i" if at.base == "index" else "n"
