@@ -23,12 +23,9 @@ def ttir(source: KernelSource, launch: Launch, arch: str = "hopper") -> str:
     """
     from triton._C.libtriton import ir
     from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
     from triton.compiler.compiler import make_backend
     from triton.compiler.errors import CompilationError
 
-    signature = {spec.name: _signature(spec) for spec in launch.arguments}
-    constants = {spec.name: _value(spec) for spec in launch.arguments if spec.kind == "constexpr"}
     target = GPUTarget("cuda", _CAPABILITIES.get(arch, 90), 32)
     backend = make_backend(target)
     # What FP fusion is set to changes nothing in TTIR; saying it keeps newer Tritons from asking.
@@ -36,7 +33,7 @@ def ttir(source: KernelSource, launch: Launch, arch: str = "hopper") -> str:
     context = ir.context()
     ir.load_dialects(context)
     backend.load_dialects(context)
-    program = ASTSource(source.function, signature, constants)
+    program = ast_source(source, launch)
     stages: dict[str, Any] = {}
     backend.add_stages(stages, options, program.language)
     functions, modules = backend.get_codegen_implementation(options), backend.get_module_map()
@@ -50,6 +47,15 @@ def ttir(source: KernelSource, launch: Launch, arch: str = "hopper") -> str:
             f"Triton's front end failed on kernel `{source.name}`: {type(error).__name__}: {error}.",
             location=source.location,
         ) from None
+
+
+def ast_source(source: KernelSource, launch: Launch) -> Any:
+    """The kernel with this launch's types and constexprs, as `triton.compile` takes it (an ASTSource)."""
+    from triton.compiler import ASTSource
+
+    signature = {spec.name: _signature(spec) for spec in launch.arguments}
+    constants = {spec.name: _value(spec) for spec in launch.arguments if spec.kind == "constexpr"}
+    return ASTSource(source.function, signature, constants)
 
 
 def _signature(spec: ArgumentSpec) -> str:
