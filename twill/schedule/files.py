@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from twill import __version__
 from twill.errors import CheckFailed
 from twill.schedule.checker import check
 from twill.schedule.document import fail, read_json, require_format, validate, write_json
@@ -146,8 +147,9 @@ def answer_json(schedule: Schedule) -> dict[str, Any]:
 def stamp(schedule: Schedule, *, machine_file: str | Path | None = None, source: str | None = None) -> Schedule:
     """`schedule` with its provenance: versions, SHA-256 of machine file and kernel source text, seconds."""
     provenance: dict[str, object] = dict(schedule.provenance)
-    for key, package in (("twill", "twill"), ("ortools", "ortools"), ("triton", "triton")):
-        provenance[key] = _version(package)
+    provenance["twill"] = __version__
+    for package in ("ortools", "triton"):
+        provenance[package] = _version(package)
     if machine_file is not None:
         provenance["machine_sha256"] = sha256(Path(machine_file).read_bytes()).hexdigest()
     if source is not None:
