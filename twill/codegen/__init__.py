@@ -1,4 +1,4 @@
-"""From a schedule to a Gluon kernel: `plan.plan` decides everything, `gluon.emit` prints it, `machine_code` compiles it.
+"""From a schedule to a Gluon kernel: `plan` decides everything, `gluon` prints it, `machine_code` compiles it.
 
 pipeline                       where each group's loop begins, its steps in order, the order tokens
 scope, role, worker            values of the graph as one role sees them; layouts: their register layouts

@@ -15,7 +15,10 @@ from twill.ir.graph import Type
 _INFIX = {
     "add": "+", "sub": "-", "mul": "*", "and": "&", "or": "|", "xor": "^", "shl": "<<", "shr": ">>", "rem": "%",
 }  # fmt: skip
-_CALLS = {name: f"gl.{name}" for name in "abs exp exp2 log log2 sqrt rsqrt sin cos erf floor ceil fma".split()}
+_CALLS = {
+    name: f"gl.{name}"
+    for name in ("abs", "exp", "exp2", "log", "log2", "sqrt", "rsqrt", "sin", "cos", "erf", "floor", "ceil", "fma")
+}
 _PREDICATES = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _REDUCTIONS = {"sum": "gl.sum", "max": "gl.max", "min": "gl.min"}
 
@@ -174,7 +177,7 @@ class Printer:
     def _op_cast(self, expr: Apply) -> str:
         operand = self._operands(expr)[0]
         if expr.operand_types and expr.operand_types[0].dtype == "i1" and expr.type.dtype != "i1":
-            return f"gl.where({strip(operand)}, {literal(1, expr.type)}, {literal(0, expr.type)}).to({GLUON_DTYPES[expr.type.dtype]})"
+            operand = f"gl.where({strip(operand)}, {literal(1, expr.type)}, {literal(0, expr.type)})"
         return f"{operand}.to({GLUON_DTYPES[expr.type.dtype]})"
 
     def _op_bitcast(self, expr: Apply) -> str:

@@ -48,7 +48,7 @@ class Flights:
         return found
 
     def retire(self, value: str) -> list[Stmt]:
-        """Wait until the MMA that makes `value` is done, and with it all earlier ones; nothing if it is not in flight."""
+        """Wait until the MMA that makes `value`, if it is in flight, is done, and with it all earlier ones."""
         positions = [position for position, flight in enumerate(self.now) if flight.value == value]
         return self._land(max(positions) + 1, keep=False) if positions else []
 
@@ -86,14 +86,7 @@ class Flights:
             return False
         if self.worker.source(op.operands[2]) != (flight.value, 1):
             return False
-        carried = {name for name, carry in kernel.carried.items() if carry.yielded == flight.value}
-        users = [
-            (kernel.name_of(other), name)
-            for other in kernel.graph.loop.body
-            for name in other.operands
-            if name == flight.value or name in carried
-        ]
-        return users == [(kernel.name_of(op), op.operands[2])]
+        return kernel.uses(flight.value) == [(flight.value, op.operands[2])]
 
 
 def across_back_edge(flights: Iterable[Flight], entry: Iterable[Flight], stages: int) -> list[Flight]:

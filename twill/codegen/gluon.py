@@ -89,7 +89,8 @@ def _header(plan: Plan) -> list[str]:
         "kernel and compile it again.",
         "",
         f"Compiled for {constants}." if constants else "Compiled without constants.",
-        f"Schedule: II = {schedule.ii} cycles, {schedule.status} ({schedule.reason}); one iteration takes {schedule.length}.",
+        f"Schedule: II = {schedule.ii} cycles, {schedule.status} ({schedule.reason}); "
+        f"one iteration takes {schedule.length}.",
         "",
         "Roles:",
         *roles,
@@ -124,7 +125,7 @@ def _role(role: Role, printer: Printer) -> list[str]:
 
 
 def _kernel(plan: Plan) -> list[str]:
-    names = [descriptor.name for descriptor in plan.descriptors] + list(plan.scalars)
+    names = [descriptor.name for descriptor in plan.descriptors] + [parameter for parameter, _ in plan.scalars]
     body: list[str] = []
     sizes = {descriptor.name: descriptor for descriptor in plan.descriptors}
     body.append("barrier: gl.constexpr = mbarrier.MBarrierLayout()")
@@ -148,7 +149,7 @@ def _kernel(plan: Plan) -> list[str]:
         inits.append(f"    mbarrier.init({name}.index(slot), count=1)")
     body += inits
     body.append("fence_async_shared()  # the barriers are set up before TMA or another role sees them")
-    default, *workers = plan.roles
+    workers = plan.roles[1:]  # the first role runs in the launch's own warps
     body.append("gl.warp_specialize(")
     body.append("    [")
     for role in plan.roles:

@@ -8,6 +8,7 @@ from twill.codegen.host import host
 from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import HostDescriptor, Plan
 from twill.codegen.statements import Expr, Literal
+from twill.errors import Unsupported
 
 TORCH_DTYPES = {
     "i1": "torch.bool", "i8": "torch.int8", "i16": "torch.int16", "i32": "torch.int32", "i64": "torch.int64",
@@ -19,6 +20,7 @@ TORCH_DTYPES = {
 def launcher_lines(plan: Plan) -> list[str]:
     """Source of the function that checks its arguments, builds the descriptors and launches."""
     launch = plan.launch
+    _require_names(plan)
     tensors = [spec for spec in launch.arguments if spec.kind == "tensor"]
     constants = [spec for spec in launch.arguments if spec.kind == "constexpr"]
     parameters = [f"{spec.name}={spec.value!r}" if spec.kind == "constexpr" else spec.name for spec in launch.arguments]
@@ -39,10 +41,8 @@ def launcher_lines(plan: Plan) -> list[str]:
         '    """',
     ]
     for spec in constants:
-        lines += [
-            f"    if {spec.name} != {spec.value!r}:",
-            f'        raise ValueError(f"compiled for {spec.name}={spec.value!r}, got {{{spec.name}!r}}: compile it again")',
-        ]
+        message = f"compiled for {spec.name}={spec.value!r}, got {{{spec.name}!r}}: compile it again"
+        lines += [f"    if {spec.name} != {spec.value!r}:", f'        raise ValueError(f"{message}")']
     for spec in tensors:
         lines += [
             f"    if {spec.name}.dtype != {TORCH_DTYPES[spec.dtype]}:",
@@ -57,9 +57,21 @@ def launcher_lines(plan: Plan) -> list[str]:
         lines.append(f"    grid = {_inlined(launch.grid_text)}")
     for descriptor in plan.descriptors:
         lines.append(_descriptor(descriptor))
-    names = [descriptor.name for descriptor in plan.descriptors] + list(plan.scalars)
+    names = [descriptor.name for descriptor in plan.descriptors] + [argument for _, argument in plan.scalars]
     lines.append(f"    {plan.name}_kernel[grid]({', '.join(names)}, num_warps={plan.roles[0].warps})")
     return lines
+
+
+def _require_names(plan: Plan) -> None:
+    """The launcher's parameters are the source kernel's, by name, and must not hide what it uses itself."""
+    own = {"grid", "gl", "list", "max", "torch", "triton", "TensorDescriptor", plan.name, f"{plan.name}_kernel"}
+    for spec in plan.launch.arguments:
+        if spec.name in own:
+            raise Unsupported(
+                f"a kernel parameter named `{spec.name}` is not emitted: the launcher uses that name itself.",
+                hint="Rename the parameter.",
+                location=plan.graph.loop.location,
+            )
 
 
 class _Inline(ast.NodeTransformer):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from twill.ir.graph import Graph, Op, Type
 
-ELEMENTWISE = frozenset(
-    "neg abs exp exp2 log log2 sqrt rsqrt sin cos tanh erf floor ceil not add sub mul div rem max min and or xor "
-    "shl shr pow fma cmp select clamp cast bitcast".split()
-)
+ELEMENTWISE = frozenset({
+    "neg", "abs", "exp", "exp2", "log", "log2", "sqrt", "rsqrt", "sin", "cos", "tanh", "erf", "floor", "ceil", "not",
+    "add", "sub", "mul", "div", "rem", "max", "min", "and", "or", "xor", "shl", "shr", "pow", "fma", "cmp", "select",
+    "clamp", "cast", "bitcast",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

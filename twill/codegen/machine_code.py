@@ -31,8 +31,9 @@ class MachineCode:
     """What ptxas and the disassembly say about one kernel.
 
     registers: per thread at launch (roles then trade them by setmaxnreg). spill_bytes: stores and
-    loads of spilled registers. shared_bytes: dynamic, what the limit of a thread block counts. hgmma: number of wgmma machine
-    instructions. serialized: ptxas gave up on overlapping wgmma (its warnings C7510 to C7519).
+    loads of spilled registers. shared_bytes: dynamic, what the limit of a thread block counts. hgmma:
+    number of wgmma machine instructions. serialized: ptxas gave up on overlapping wgmma (its warnings
+    C7510 to C7519).
     """
 
     triton: str

@@ -58,9 +58,14 @@ class Operands:
         return (carried.yielded if carried is not None else name) in self.order.made
 
     def accumulator_in_place(self, name: str, layout: Layout, site: Site) -> str | None:
-        """The value behind an accumulator that an MMA at `site` may go on with where it is, else None."""
+        """The value behind an accumulator that an MMA at `site` may go on with where it is, else None.
+
+        Nothing else may read that value: the MMA overwrites it.
+        """
         source, distance = self.worker.source(name)
         if source not in self.order.made or self.worker.homes[source] != layout:
+            return None
+        if len(self.worker.kernel.uses(source)) > 1:
             return None
         return source if self.order.copy(source, distance, site.place, site.tail) == 0 else None
 

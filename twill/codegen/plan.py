@@ -78,7 +78,7 @@ class Plan:
     descriptors: tuple[HostDescriptor, ...]
     roles: tuple[Role, ...]
     isolation: int
-    scalars: tuple[str, ...]  # kernel parameters that are plain scalars or pointers, in order
+    scalars: tuple[tuple[str, str], ...]  # plain scalars and pointers, in order: (kernel parameter, argument)
 
     @property
     def threshold(self) -> int:
@@ -141,9 +141,10 @@ def plan(graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0
         roles=tuple(roles),
         isolation=isolation,
         scalars=tuple(
-            value.name
+            (kernel.identifier(value.name), value.name)
             for value in graph.arguments
-            if value.type.kind != "descriptor" and any(value.name in role.parameters for role in roles)
+            if value.type.kind != "descriptor"
+            and any(kernel.identifier(value.name) in role.parameters for role in roles)
         ),
     )
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from twill.codegen.layouts import Layout, Slice
+from twill.codegen.names import legal
 from twill.codegen.scope import Kernel, fold, index_of
 from twill.codegen.statements import (
     Apply,
@@ -47,9 +48,8 @@ class Role:
         """The role's variable for a value; copy k holds the value of k definitions earlier."""
         if name not in self._variables:
             stem = re.sub(r"\.\d+$", "", name)
-            stem = re.sub(r"_\d+$", "", stem)
-            stem = re.sub(r"\W", "_", stem) or "v"
-            taken = set(self._variables.values()) | set(self.kernel.arguments) | {"i", "n", "gl", "tma", "mbarrier"}
+            stem = legal(re.sub(r"_\d+$", "", stem))
+            taken = set(self._variables.values()) | {self.kernel.identifier(used) for used in self.kernel.arguments}
             taken |= {self.kernel.identifier(used) for used in self.kernel.used_descriptors}
             text, number = stem, 1
             while text in taken:
@@ -64,8 +64,9 @@ class Role:
         """A value defined before the loop (or an argument), in `layout` when it is a tile."""
         kernel = self.kernel
         if name in kernel.arguments:
-            self.parameters.add(name)
-            return Name(name)
+            parameter = kernel.identifier(name)
+            self.parameters.add(parameter)
+            return Name(parameter)
         op = kernel.producers[name]
         type = kernel.types[name]
         if op.opcode == "constant" and not type.shape:

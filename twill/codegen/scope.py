@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from functools import cached_property
 
+from twill.codegen.names import legal
 from twill.codegen.statements import Apply, Expr, Index, Iteration, Literal, Name
 from twill.errors import Unsupported
 from twill.ir.graph import Graph, Op, Type
@@ -13,7 +12,6 @@ from twill.schedule.schedule import Schedule
 
 VIEWS = frozenset({"trans", "reshape"})
 FREE = frozenset({"constant", "splat", "arange", "expand_dims", "broadcast", "trans", "reshape", "addptr"})
-_RESERVED = frozenset({*keyword.kwlist, "i", "n", "gl", "gluon", "tma", "torch", "triton", "mbarrier"})
 
 
 class Kernel:
@@ -35,12 +33,14 @@ class Kernel:
         self.staging: dict[str, Type] = {}
         self.used_descriptors: list[str] = []
         self._identifiers: dict[str, str] = {}
+        for name in self.arguments:
+            self.identifier(name)
 
     def identifier(self, name: str) -> str:
-        """A legal, unique Python name for a value."""
+        """A legal Python name for an argument or a tile, unique in the kernel; arguments are named first."""
         if name not in self._identifiers:
-            text = re.sub(r"\W", "_", name)
-            while text in _RESERVED or text in self._identifiers.values():
+            text = legal(name)
+            while text in self._identifiers.values():
                 text += "_"
             self._identifiers[name] = text
         return self._identifiers[name]
@@ -100,6 +100,11 @@ class Kernel:
         """The load of the loop body behind a value seen through views, else None."""
         found = self.tile_load(name)
         return found[0] if found is not None and found[0].result.name in self.body else None
+
+    def uses(self, value: str) -> list[tuple[str, str]]:
+        """Every use of a body value in the loop, in this iteration or the next: (op, operand) by their names."""
+        names = {value} | {name for name, carried in self.carried.items() if carried.yielded == value}
+        return [(self.name_of(op), name) for op in self.graph.loop.body for name in op.operands if name in names]
 
     def groups_of(self, id: str) -> tuple[int, ...]:
         return self.schedule.placements[id].groups
