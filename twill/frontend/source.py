@@ -72,7 +72,7 @@ def load(target: str | Path | Any) -> KernelSource:
     text, _, name = str(target).partition("::")
     path = _module_file(text) or Path(text)
     if not path.exists():
-        hint = "Give the path of a Python file, path::kernel_name, or an importable module such as twill.kernels.matmul."
+        hint = "Give the path of a Python file, path::kernel_name, or a module such as twill.kernels.matmul."
         raise InputError(f"there is no file `{text}`.", hint=hint)
     if path.is_dir() or path.suffix != ".py":
         raise InputError(f"`{text}` is not a Python file.", hint="Give the path of a .py file with a Triton kernel.")

@@ -140,9 +140,7 @@ def _names(axes: Any, drawn: Timeline, placed: Sequence[tuple[Bar, float]]) -> N
     for bar, y in widest[:_MAX_NAMES]:
         width = _width(drawn, bar)
         room = int(width * inches_per_cycle / _CHARACTER_INCHES)
-        name = next(
-            (each for each in (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}") if len(each) <= room), ""
-        )
+        name = next((each for each in (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}") if len(each) <= room), "")
         if name:
             axes.text(bar.begin + width / 2, y + 0.52, name, ha="center", va="center", fontsize=7.5, color=TEXT,
                       parse_math=False, clip_on=True, in_layout=False)  # fmt: skip
