@@ -91,7 +91,8 @@ def compile(
     path of a machine file. constants: values of `tl.constexpr` parameters. example: keyword
     arguments of the kernel's example. signature: Triton's ahead-of-time signature, for a kernel
     without an example. subtiles: how many sub-tiles to use; the best of 1, 2 and 3 when None.
-    time_limit: seconds for all solving together.
+    time_limit: seconds for all solving together; a quarter of it is kept for each time that the
+    machine code asks for tighter limits.
 
     Raises InputError, Unsupported, NoSchedule (the exit codes 2, 3 and 4 of the command line).
     """
@@ -124,8 +125,8 @@ def compile(
     interrupted = any(candidate.stopped for candidate in ranked)
 
     def again(tighter: Schedule) -> Schedule:
-        left = 0.0 if interrupted else time_limit - (time.perf_counter() - began)
-        return resolve(tighter, left)
+        left = time_limit - (time.perf_counter() - began)
+        return resolve(tighter, 0.0 if interrupted else max(left, time_limit / 4))
 
     emitted = refine(best.graph, schedule, launch, again, tell)
     schedule = emitted.schedule

@@ -53,7 +53,7 @@ def refine(
     """
     from twill.frontend.materialize import materialize
 
-    isolation = 0
+    isolation, solvable = 0, True
     history: list[str] = []
     try:
         arguments = materialize(launch, 0)
@@ -77,15 +77,20 @@ def refine(
                 trouble = "serialized the MMAs" if code.serialized else f"spilled {code.spill_bytes} bytes"
                 history.append(f"ptxas {trouble}: {ISOLATION[isolation]}")
                 continue
-            tighter, why = tightened(schedule, code)
-            if tighter is None:
+            tighter, why = tightened(schedule, code) if solvable else (None, "")
+            if tighter is not None:
+                tell(f"solving again: {why}")
+                again = solve(tighter)
+                if again.placements:
+                    schedule, isolation = again, 0
+                    history.append(why)
+                    continue
+            # Nothing tighter can be had: give up overlap, the last thing that may save a spilling kernel.
+            solvable = False
+            if not code.spill_bytes or isolation == len(ISOLATION) - 1:
                 return found
-            tell(f"solving again: {why}")
-            again = solve(tighter)
-            if not again.placements:
-                return found
-            schedule, isolation = again, 0
-            history.append(why)
+            isolation += 1
+            history.append(f"ptxas spilled {code.spill_bytes} bytes still: {ISOLATION[isolation]}")
 
 
 def tightened(schedule: Schedule, code: MachineCode) -> tuple[Schedule | None, str]:

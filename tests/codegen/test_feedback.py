@@ -173,6 +173,20 @@ def test_an_unsolvable_tighter_problem_leaves_the_last_kernel(attention, monkeyp
     assert len(compiler.sources) == 1
 
 
+def test_where_fewer_registers_have_no_schedule_overlap_is_given_up(attention, monkeypatch):
+    compiler = Compiler(monkeypatch, SPILLS)
+    solves = []
+
+    def unsolvable(tighter):
+        solves.append(tighter)
+        return replace(tighter, placements={}, status="infeasible")
+
+    found = refine(*attention, unsolvable, lambda message: None)
+    assert len(solves) == 1  # the same question is not asked again
+    assert found.plan.isolation == len(ISOLATION) - 1
+    assert len(compiler.sources) == len(ISOLATION)
+
+
 def test_without_an_example_there_is_nothing_to_compile(attention, monkeypatch):
     compiler = Compiler(monkeypatch, CLEAN)
     graph, schedule, launch = attention

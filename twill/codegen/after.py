@@ -27,6 +27,8 @@ def descriptor_store(worker: Worker, op: Op, resolve: Resolve, out: list[Stmt]) 
     kernel = worker.kernel
     block = kernel.types[op.operands[0]]
     value, offsets = op.operands[-1], op.operands[1 : 1 + len(block.shape)]
+    while (source := kernel.producers.get(value)) is not None and source.opcode == "reshape":
+        value = source.operands[0]  # the view of shared memory reshapes for nothing, registers would move
     shape = kernel.types[value].shape
     descriptor = kernel.descriptor(op.operands[0])
     tag = "" if op.subtile is None else f"_{op.subtile}"

@@ -43,6 +43,12 @@ class Operands:
                 raise AssertionError(f"no layout for the tile {name}")
             return ReadTile(tile, layout)
         op = kernel.body.get(name)
+        if name in kernel.carried:
+            raise Unsupported(
+                f"the loop carries `{name}`, a tile that one iteration loads and the next one uses.",
+                hint="Load the tile in the iteration that uses it: Twill pipelines the loads itself.",
+                location=kernel.graph.loop.location,
+            )
         if op is None:
             return worker.outer(name, layout)
         if kernel.is_free(op):
