@@ -17,6 +17,7 @@ from twill.feedback import refine
 from twill.frontend.launch import Launch
 from twill.frontend.launch import to_json as launch_json
 from twill.ir.graph import Graph
+from twill.ir.hazards import refuse_loads_of_stored_memory
 from twill.ir.simplify import simplify
 from twill.ir.text import print_graph
 from twill.ir.verify import verify
@@ -109,6 +110,7 @@ def compile(
     graph, launch = frontend.lower(source, constants, signature, arch, example)
     graph = simplify(graph)
     verify(graph)
+    refuse_loads_of_stored_memory(graph)
     candidates = enumerate_candidates(graph, machine, trip_count(graph, launch), subtiles)
     began = time.perf_counter()
     ranked = choose(candidates, time_limit, tell)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from twill.codegen.machine_code import MachineCode
     from twill.compiler import Compiled
     from twill.frontend.launch import Launch
-    from twill.ir.graph import Graph
     from twill.schedule.files import ScheduleFile
     from twill.schedule.schedule import Schedule
 
@@ -40,9 +39,10 @@ class Check:
 
 def meaning(compiled: Compiled) -> Check:
     """The divided graph, run sequentially on NumPy, equals the kernel's reference in float64."""
+    from twill.emulate.cases import arithmetic
     from twill.frontend.specialize import example_arguments
     from twill.ir.evaluate import run
-    from twill.ir.tolerance import tolerance
+    from twill.ir.tolerance import tolerance, unit_roundoff
 
     began = time.perf_counter()
     info = compiled.kernel.info
@@ -58,16 +58,29 @@ def meaning(compiled: Compiled) -> Check:
             hint="It is called with every launch argument by name.",
             location=compiled.kernel.location,
         ) from error
+    if not isinstance(expected, Mapping):
+        raise InputError(
+            f"the reference of `{compiled.kernel.name}` returns {type(expected).__name__}, no dict.",
+            hint="Return the expected outputs by argument name, in float64.",
+            location=compiled.kernel.location,
+        )
     found = run(compiled.graph, arguments, compiled.launch.grid, "native")
     worst = 0.0
     for name, exact in expected.items():
         if name not in found:
             return Check("ir", False, f"the kernel does not write `{name}`, which its reference returns")
         truth = exact.double().numpy()
+        if found[name].size != truth.size:
+            shapes = f"{list(truth.shape)}, the kernel's tensor has {found[name].size} elements"
+            raise InputError(
+                f"the reference of `{compiled.kernel.name}` returns `{name}` of shape {shapes}.",
+                hint="Return each output in the shape of its argument.",
+                location=compiled.kernel.location,
+            )
         scale = float(abs(truth).max())
-        allowed = tolerance(
-            compiled.launch.argument(name).dtype, reduction_length(compiled.graph, compiled.schedule), scale
-        )
+        length, narrow, roundings = arithmetic(compiled.graph, compiled.schedule.problem.trip_count)
+        dtype = min(narrow, compiled.launch.argument(name).dtype, key=lambda each: -unit_roundoff(each))
+        allowed = tolerance(dtype, length, scale, roundings=roundings)
         off = float(abs(found[name].astype(float).reshape(truth.shape) - truth).max())
         worst = max(worst, off / allowed if allowed else float(off > 0))
         if not off <= allowed:
@@ -75,13 +88,6 @@ def meaning(compiled: Compiled) -> Check:
             return Check("ir", False, text, time.perf_counter() - began)
     text = f"sequential meaning equals the float64 reference (largest error {100 * worst:.0f}% of the tolerance)"
     return Check("ir", True, text, time.perf_counter() - began, {"error_over_tolerance": worst})
-
-
-def reduction_length(graph: Graph, schedule: Schedule) -> int:
-    """Terms that are summed into one output over the whole loop."""
-    types = {name: value.type for name, value in graph.values().items()}
-    inner = [types[op.operands[0]].shape[1] for op in graph.loop.body if op.opcode == "dot"]
-    return schedule.problem.trip_count * max(inner, default=1)
 
 
 def schedule_rules(schedule: Schedule) -> Check:

@@ -92,7 +92,14 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
     kernel = getattr(module, f"{name}_kernel")
     captured = _Captured()
     setattr(module, f"{name}_kernel", captured)
-    getattr(module, name)(**arguments)
+    try:
+        getattr(module, name)(**arguments)
+    except (AssertionError, ValueError, TypeError) as error:
+        raise InputError(
+            f"the launcher of `{name}` does not take these arguments: {error or type(error).__name__}.",
+            hint="TMA wants rows of a multiple of 16 bytes and addresses aligned to 16 bytes.",
+            location=str(path),
+        ) from error
     parameters = list(kernel.arg_names)
     signature = dict(zip(parameters, (_signature(value) for value in captured.args), strict=True))
     aligned = {

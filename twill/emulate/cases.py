@@ -99,7 +99,7 @@ def _case(graph: Graph, launch: Launch, made: Mapping[str, Any], trip: Trip, pro
         arguments[name].fill_(float("nan"))
     grid = changed.grid or (1, 1, 1)
     exact = evaluate.run(graph, arguments, grid, "float64", chosen)
-    length, narrow, roundings = _arithmetic(graph, trip.trip_count)
+    length, narrow, roundings = arithmetic(graph, trip.trip_count)
     outputs = {}
     for name in written:
         values = np.asarray(exact.get(name, _array(arguments[name])), np.float64)
@@ -130,7 +130,7 @@ def _sample(graph: Graph, launch: Launch, count: int) -> tuple[tuple[int, int, i
     return tuple(ranked[i][0] for i in sorted(picks))
 
 
-def _arithmetic(graph: Graph, trip_count: int) -> tuple[int, str, int]:
+def arithmetic(graph: Graph, trip_count: int) -> tuple[int, str, int]:
     """(terms summed into an output, narrowest float a value is rounded to, how often), read off the graph.
 
     Every dot's products pass into the output, those of the loop once per iteration. A value is rounded to
