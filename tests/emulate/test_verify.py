@@ -8,7 +8,7 @@ import torch
 
 from tests.emulate.running import ATTENTION, MATMUL
 from twill import emulate
-from twill.emulate.cases import _arithmetic
+from twill.emulate.cases import arithmetic
 from twill.errors import InputError
 from twill.ir.parser import parse_graph
 from twill.schedule import files
@@ -145,11 +145,11 @@ def test_any_module_against_any_truth():
         emulate.verify(ATTENTION, inputs=[arguments], truth=truth, entry="missing")
 
 
-def test_the_tolerance_is_read_off_the_arithmetic(generated):
+def test_the_tolerance_is_read_off_thearithmetic(generated):
     stored = files.read(generated.with_suffix(".json"))
     graph = parse_graph(stored.graph)
     # 64 products an iteration into each output (and 1); one rounding to bf16, at the store, counted as two.
-    assert _arithmetic(graph, 4) == (1 + 4 * 64, "bf16", 2)
+    assert arithmetic(graph, 4) == (1 + 4 * 64, "bf16", 2)
 
 
 def test_the_truth_is_the_kernel_s_meaning_in_float64(generated):

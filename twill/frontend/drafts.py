@@ -53,8 +53,9 @@ def draft(statement: Statement) -> list[Draft] | None:
 
 
 def result_type(statement: Statement) -> Type:
-    """The type of a statement's (last) result, as its signature writes it."""
-    return parse_type((statement.outputs or statement.inputs)[-1])
+    """The type of a statement's (last) result, as its signature writes it; `true` and `false` have none."""
+    written = statement.outputs or statement.inputs
+    return parse_type(written[-1]) if written else Type("i1")
 
 
 def _plain(statement: Statement, opcode: str, attributes: Mapping[str, Attribute]) -> list[Draft]:
