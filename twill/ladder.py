@@ -116,7 +116,7 @@ def emulation(module: Path, schedule: Path, seeds: int, tell: Tell) -> Check:
 
 
 def machine_code(module: Path, name: str, launch: Launch) -> Check:
-    """The emitted source compiles for its target: no spills, wgmma in use and not serialized."""
+    """The emitted source compiles for its target: it fits, nothing spills, wgmma is not serialized."""
     from twill.codegen.machine_code import compile_module
     from twill.frontend.materialize import materialize
 
