@@ -92,8 +92,9 @@ def sample(case: Case) -> Sample:
 
     watch = Stopwatch()
     compiled = compile(
-        str(ROOT / "kernels" / case.file), constants=case.constants, example=case.example, progress=watch.progress
-    )
+        str(ROOT / "kernels" / case.file), constants=case.constants, example=case.example, tune=False,
+        progress=watch.progress,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         module, schedule_file, _ = compiled.save(folder)
         watch.enter("emulate")

@@ -24,7 +24,12 @@ def truth(a, b, **_):
     return {"c": torch.nn.functional.silu(a.double() @ b.double())}
 
 
-@twill.kernel(example=inputs, grid=lambda a: (a["M"] // a["BM"], a["N"] // a["BN"]), reference=truth)
+@twill.kernel(
+    example=inputs,
+    grid=lambda a: (a["M"] // a["BM"], a["N"] // a["BN"]),
+    reference=truth,
+    tune={"BM": [64, 128], "BN": [64, 128, 256]},  # optional: tile sizes to choose from
+)
 @triton.jit
 def silu_matmul(a, b, c, M, N, K, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):
     m, n = tl.program_id(0) * BM, tl.program_id(1) * BN
@@ -40,6 +45,8 @@ def silu_matmul(a, b, c, M, N, K, BM: tl.constexpr, BN: tl.constexpr, BK: tl.con
 if __name__ == "__main__":
     compiled = twill.compile(silu_matmul)
     print(compiled.source)
+    for candidate in compiled.candidates[:4]:  # the chosen one first, the others as they rank
+        print(f"{candidate.name}: {candidate.sm_cycles} SM cycles for the launch")
     for check in compiled.verify():
         print(f"{check.name:9} {'ok' if check.passed else 'FAILED'}  {check.detail}")
         assert check.passed

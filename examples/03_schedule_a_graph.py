@@ -7,7 +7,7 @@ twill schedule examples/softmax_graph.json
 import json
 from pathlib import Path
 
-from twill.schedule.explain import explain
+from twill.explain import explain
 from twill.schedule.graph_file import problem_from_json
 from twill.solve import solve
 

@@ -77,8 +77,8 @@ def test_no_graph_at_all(refused, tmp_path):
     ("change", "says"),
     [
         (_set("machine", "smem_bytes", to=300), ["shared memory: one buffer of each ring takes 400 bytes"]),
-        (_set("ops", 1, "registers", to=250), ["registers: at most 240 registers per thread", "dot alone takes 250"]),
-        (_set("machine", "max_groups", to=1), ["roles: ops of variable latency apart", "groups: at most 1 groups"]),
+        (_set("ops", 1, "registers", to=250), ["registers: at most 240 registers per thread", "dot 250"]),
+        (_set("machine", "max_groups", to=1), ["may share a group only with", "groups: at most 1 group"]),
     ],
 )  # fmt: skip
 def test_an_infeasible_graph(tmp_path, change, says):

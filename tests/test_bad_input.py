@@ -110,23 +110,23 @@ def test_an_example_option_that_is_not_one(uncompiled):
 )  # fmt: skip
 def test_a_tile_that_exceeds_shared_memory(uncompiled, kernel, constants, says):
     options = [word for constant in constants for word in ("-D", constant)]
-    uncompiled(2, [*says, "shared memory"], kernel, *options)
+    uncompiled(2, [*says, "shared memory"], kernel, *options, "--no-tune")
 
 
 def test_what_fits_is_true(tmp_path):
     """The advice for BLOCK_N=512 is followed: with 256 the tiles are accepted."""
     done = CliRunner().invoke(main, ["compile", str(ATTENTION), "-D", "BLOCK_N=256", "--emit", "graph"])
     assert done.exit_code == 0
-    from twill.candidates import enumerate_candidates
+    from twill.candidates import Work, enumerate_candidates
     from twill.ir.text import parse_graph
     from twill.machine import load
 
-    assert any(each.problem for each in enumerate_candidates(parse_graph(done.stdout), load("hopper"), 4, None))
+    assert any(each.problem for each in enumerate_candidates(parse_graph(done.stdout), load("hopper"), Work.single(4)))
 
 
 def test_tiles_that_exceed_the_registers(uncompiled):
     says = ["matmul.py:58:5", "`matmul` has no schedule", "with 1 sub-tile, registers:", "acc alone takes 256", "-D"]
-    uncompiled(4, says, MATMUL, "-D", "BLOCK_M=256", "-D", "BLOCK_N=256")
+    uncompiled(4, says, MATMUL, "-D", "BLOCK_M=256", "-D", "BLOCK_N=256", "--no-tune")
 
 
 def test_a_number_of_sub_tiles_that_does_not_divide(uncompiled):
@@ -155,7 +155,7 @@ def test_too_short_a_time_limit(uncompiled, monkeypatch):
         "--time-limit",
     ]
     # whichever is solved first, the bounds are named in the order of sub-tiles
-    uncompiled(4, says, ATTENTION, "--time-limit", "5")
+    uncompiled(4, says, ATTENTION, "--time-limit", "5", "--no-tune")
 
 
 # Machines.

@@ -133,7 +133,7 @@ def softmax_beside_mma(schedule: Schedule, subtile: int) -> int:
 
 @pytest.mark.slow
 def test_flash_attention_3_is_found_again():
-    first, second = (twill.compile(ATTENTION, subtiles=2).schedule for _ in range(2))
+    first, second = (twill.compile(ATTENTION, subtiles=2, tune=False).schedule for _ in range(2))
     assert (first.status, first.ii) == ("optimal", 2048)  # four products of 512 cycles fill the tensor core
     assert all(tier.proved for tier in first.tiers)
     for subtile in (0, 1):

@@ -38,6 +38,16 @@ _time_limit = click.option(
 )
 
 
+_best = click.option(
+    "--best",
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    type=click.IntRange(1, 100),
+    help="Also find the next best schedules of this II: other roles, orders, stages or ring depths.",
+)
+
+
 def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for value in values:
@@ -65,8 +75,15 @@ _STAGES = ("ttir", "graph", "problem", "schedule", "plan", "source")
     type=click.IntRange(1, 8),
     help="Warp groups that divide a tile's rows among them; by default the best of 1, 2 and 3.",
 )
+@click.option(
+    "--tune/--no-tune",
+    default=True,
+    show_default=True,
+    help="Search the tile sizes that the kernel's tune= allows and -D does not fix; else take the example's.",
+)
 @click.option("-o", "--output", default="build", show_default=True, help="Folder for what is written.")
 @click.option("--emit", type=click.Choice(_STAGES), help="Print one stage and stop.")
+@_best
 @_time_limit
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Run the checks on the result.")
 @_json_flag
@@ -77,26 +94,30 @@ def compile_command(
     example: dict[str, str],
     signature: str | None,
     subtiles: int | None,
+    tune: bool,
     output: str,
     emit: str | None,
+    best: int,
     time_limit: float,
     verify: bool,
     as_json: bool,
 ) -> None:
     """Compile a Triton kernel and check the result.
 
-    Lowers the kernel, schedules its loop with proof, and writes the kernel, its schedule and a drawing
-    to a folder. Then the checks: its meaning, the rules of the schedule, the emitted kernel on the CPU,
-    its machine code.
+    Lowers the kernel, chooses its tile sizes, schedules its loop with proof, and writes the kernel, its
+    schedule and a drawing to a folder. Then the checks: its meaning, the rules of the schedule, the
+    emitted kernel on the CPU, its machine code.
     """
-    from twill import report, summary
+    from twill import alternatives, report, summary
     from twill.compiler import compile
     from twill.ladder import climb
 
     options: dict[str, Any] = {
         "constants": constants, "example": example, "signature": signature,
-        "subtiles": subtiles, "time_limit": time_limit,
+        "subtiles": subtiles, "tune": tune, "time_limit": time_limit,
     }  # fmt: skip
+    if emit is not None and best > 1:
+        raise InputError("--emit prints one stage of one schedule, --best asks for several.", hint="Leave one out.")
     if emit is not None:
         from twill.stages import print_stage
 
@@ -108,59 +129,96 @@ def compile_command(
     with report.progress(enabled=not as_json) as tell:
         compiled = compile(kernel, arch, progress=tell, **options)
     paths = compiled.save(output)
-    _say_stopped(any(candidate.stopped for candidate in compiled.candidates))
+    stopped = any(candidate.stopped for candidate in compiled.candidates)
+    _say_stopped(stopped)
     if not as_json:
         summary.print_compiled(compiled, paths)
+    others: alternatives.Alternatives | None = None
+    if best > 1:
+        with report.progress(enabled=not as_json) as tell:
+            found = alternatives.alternatives(compiled, best, 0.0 if stopped else time_limit, tell)
+        others = alternatives.save(found, output)
+        if not as_json:
+            alternatives.print_alternatives(others, best)
     checks: tuple[Check, ...] = ()
     if verify:
         with report.progress(enabled=not as_json) as tell:
             checks = climb(compiled, SEEDS, tell)
+            others = others and alternatives.verify(others, SEEDS, tell)
+    all_checks = (*checks, *(others.checks if others is not None else ()))
     if as_json:
-        print_json(summary.compiled_json(compiled, checks, paths))
+        data = summary.compiled_json(compiled, checks, paths)
+        print_json({**data, **(alternatives.alternatives_json(others, paths, checks) if others is not None else {})})
     elif verify:
-        report.print_checks(checks)
-    _fail_with(checks, str(paths[0]), as_json)
+        report.print_checks(all_checks)
+    _fail_with(all_checks, str(paths[0]), as_json)
 
 
 @main.command()
 @click.argument("graph", metavar="GRAPH.json")
 @_time_limit
-@click.option("-o", "--output", help="Also write a schedule file for `twill show` and `twill explain`.")
+@click.option(
+    "--formulation",
+    default="joint",
+    show_default=True,
+    type=click.Choice(["joint", "paper"]),
+    help="The model: Twill's in real cycles, or that of Soi et al. in normalized ones, translated back.",
+)
+@_best
+@click.option(
+    "-o",
+    "--output",
+    help="Also write a schedule file for `twill show` and `twill explain`; with --best, FILE_2 and so on beside it.",
+)
 @_json_flag
-def schedule(graph: str, time_limit: float, output: str | None, as_json: bool) -> None:
+def schedule(graph: str, time_limit: float, formulation: str, best: int, output: str | None, as_json: bool) -> None:
     """Schedule a dependence graph of your own (a twill-graph/1 file)."""
-    from twill import report
+    from twill import paper, report, ties
+    from twill.explain import explain
     from twill.interrupt import ctrl_c_stops
     from twill.schedule import files, graph_file
     from twill.schedule.checker import check
-    from twill.schedule.explain import explain
     from twill.schedule.render import render
     from twill.solve import solve
 
+    if best > 1 and formulation == "paper":
+        raise InputError("--best lists schedules of Twill's own model.", hint="Leave out --formulation paper.")
     problem = graph_file.read_problem(graph)
     if output is not None:
         _check_writable(Path(output).parent, output)
+    several = None
     with report.progress(enabled=not as_json) as tell, ctrl_c_stops() as stop:
         title = f"solving {problem.name}"
-        solved = solve(problem, time_limit=time_limit, progress=lambda record: tell(f"{title}: {record}"), stop=stop)
+        find = paper.solve if formulation == "paper" else solve
+        solved = find(problem, time_limit=time_limit, progress=lambda record: tell(f"{title}: {record}"), stop=stop)
+        if best > 1 and solved.placements:
+            several = ties.find(solved, best, time_limit - solved.seconds, tell, stop)
+            solved = several.schedules[0]
         stopped = stop()
     solved = files.stamp(solved)
     broken = check(solved) if solved.placements else ()
+    if broken and formulation == "paper":
+        raise paper.refusal(solved, broken)
     if broken:
         raise CheckFailed(f"the solver's schedule does not hold: {broken[0]}.", hint="This is a defect of Twill.")
     _say_stopped(stopped and bool(solved.placements))
     if stopped and not solved.placements:
         solved = replace(solved, reason="Ctrl-C came before any schedule was found")
+    paths = []
     if output is not None and solved.placements:
-        files.write(output, solved)
+        for place, each in enumerate(several.schedules if several is not None else (solved,), start=1):
+            paths.append(ties.numbered(output, place))
+            files.write(paths[-1], each)
     if as_json:
-        print_json(files.answer_json(solved))
+        print_json({**files.answer_json(solved), **(ties.optima_json(several, paths) if several is not None else {})})
         sys.exit(0 if solved.placements else NoSchedule.exit_code)
     if not solved.placements:
         _refuse_problem(solved, graph)
     click.echo(render(solved, "text"))
     click.echo()
     click.echo(explain(solved))
+    if several is not None:
+        ties.print_optima(several, best, paths)
 
 
 @main.command()
@@ -188,18 +246,84 @@ def show(schedule_file: str, form: str, output: str | None, as_json: bool) -> No
 
 @main.command()
 @click.argument("schedule_file", metavar="SCHEDULE.json")
+@click.option(
+    "--what-if",
+    "questions",
+    multiple=True,
+    metavar="CHANGE",
+    help="Ask this instead of the usual questions, such as SFU=2x, registers+16, smem=200000, groups+1, value_hop=0.",
+)
+@click.option("--no-what-if", is_flag=True, help="Only say what binds and why no shorter interval is possible.")
+@click.option(
+    "--time-limit",
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.1),
+    help="Time for each what-if, twice that for the rules in conflict; Ctrl-C ends all and keeps what is known.",
+)
 @_json_flag
-def explain(schedule_file: str, as_json: bool) -> None:
-    """Say what binds a schedule, and how full the machine is."""
+def explain(schedule_file: str, questions: tuple[str, ...], no_what_if: bool, time_limit: float, as_json: bool) -> None:
+    """Say what binds a schedule, and what would make it faster.
+
+    What is full; which rules together exclude the next shorter interval; and the new optimum if the
+    machine had a faster unit, more memory, more registers, another warp group or hops that cost nothing.
+    """
+    from twill import report
+    from twill.explain.whole import explain_whole, print_whole
+    from twill.interrupt import ctrl_c_stops
     from twill.schedule import files
-    from twill.schedule.explain import explain as explained
-    from twill.schedule.explain import explain_data
+
+    if questions and no_what_if:
+        raise InputError("--what-if and --no-what-if ask for opposite things.", hint="Leave one of them out.")
+    solved = files.read(schedule_file).schedule
+    with report.progress(enabled=not as_json) as tell, ctrl_c_stops() as stop:
+        whole = explain_whole(solved, questions, usual=not no_what_if, time_limit=time_limit, tell=tell, stop=stop)
+        stopped = stop()
+    if stopped:
+        click.echo("stopped by Ctrl-C: what was not asked is marked so.", err=True)
+    print_json(whole.json()) if as_json else print_whole(whole)
+
+
+@main.command()
+@click.argument("schedule_file", metavar="SCHEDULE.json")
+@click.option(
+    "--time-limit",
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.1),
+    help="Time for each of the two solvers; at Ctrl-C, what was confirmed is the certificate.",
+)
+@click.option("--ii", type=click.IntRange(min=1), metavar="CYCLES", help="Refute this interval only.")
+@click.option("-o", "--output", help="Also write the certificate to a file, as JSON.")
+@_json_flag
+def certify(schedule_file: str, time_limit: float, ii: int | None, output: str | None, as_json: bool) -> None:
+    """Check what a schedule claims: rules, bound, refutations, tiers.
+
+    The bound is derived again. Intervals that it leaves open are refuted again by CP-SAT and, on an
+    encoding of its own, by Z3, which also refutes better values of every tier.
+    """
+    from twill import report
+    from twill.certify import certificate_json, certificate_text
+    from twill.certify import certify as certified
+    from twill.interrupt import ctrl_c_stops
+    from twill.schedule import files
+    from twill.schedule.document import write_json
 
     solved = files.read(schedule_file).schedule
-    if as_json:
-        print_json(explain_data(solved))
-    else:
-        click.echo(explained(solved))
+    if output is not None:
+        _check_writable(Path(output).parent, output)
+    with report.progress(enabled=not as_json) as tell, ctrl_c_stops() as stop:
+        certificate = certified(solved, time_limit=time_limit, ii=ii, progress=tell, stop=stop)
+    if output is not None:
+        write_json(output, certificate_json(certificate))
+    print_json(certificate_json(certificate)) if as_json else click.echo(certificate_text(certificate))
+    if not certificate.holds and as_json:
+        sys.exit(CheckFailed.exit_code)
+    if not certificate.holds:
+        hint = "Was the file edited? Solve it again."
+        raise CheckFailed(f"{'; '.join(certificate.failures)}.", hint=hint, location=schedule_file)
 
 
 @main.command()
@@ -248,6 +372,33 @@ def machines(name: str | None, as_json: bool) -> None:
         print_json({"name": machine.name, "numbers": [dict(zip(keys, row, strict=True)) for row in rows(machine)]})
     else:
         report.print_machine(machine)
+
+
+@main.command("bench-problems")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_time_limit
+@_json_flag
+def bench_problems(names: tuple[str, ...], time_limit: float, as_json: bool) -> None:
+    """Solve the problem library beside two classical schedulers.
+
+    A list scheduler keeps the rules of the machine, plain modulo scheduling knows no warp groups. The
+    answers are known: any other is a failure.
+    """
+    from twill import report
+    from twill.comparison import compare, comparisons_json, print_comparisons
+    from twill.interrupt import ctrl_c_stops
+
+    with report.progress(enabled=not as_json) as tell, ctrl_c_stops() as stop:
+        found = list(compare(names, time_limit, tell, stop))
+        stopped = stop()
+    if stopped:
+        click.echo("stopped by Ctrl-C: these are the problems that were done.", err=True)
+    print_json(comparisons_json(found)) if as_json else print_comparisons(found)
+    wrong = [each for each in found if each.mismatch]
+    if wrong and as_json:
+        sys.exit(CheckFailed.exit_code)
+    if wrong:
+        raise CheckFailed(f"{wrong[0].name}: {wrong[0].mismatch}.", hint="This is a defect of Twill or of the library.")
 
 
 def _check_writable(folder: Path, output: str | None = None) -> None:

@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twill import frontend
-from twill.candidates import Candidate, choose, enumerate_candidates
+from twill.candidates import Candidate, Request, search
+from twill.candidates.emission import first_clean
 from twill.codegen.machine_code import CAPABILITY, MachineCode
 from twill.codegen.plan import Plan
 from twill.errors import CheckFailed, InputError, Unsupported
-from twill.feedback import refine
+from twill.feedback import Emitted, refine
 from twill.frontend.launch import Launch
 from twill.frontend.launch import to_json as launch_json
 from twill.ir.graph import Graph
-from twill.ir.hazards import refuse_loads_of_stored_memory
-from twill.ir.simplify import simplify
 from twill.ir.text import print_graph
-from twill.ir.verify import verify
 from twill.machine import Machine
 from twill.machine import load as load_machine
 from twill.schedule import files
@@ -39,9 +37,9 @@ Progress = Callable[[str], None]
 class Compiled:
     """A compiled kernel: what went in, what was decided, what came out.
 
-    stem names its files. candidates holds every number of sub-tiles that was looked at, the chosen one
-    first; source is the emitted module; code is its machine code (None without an example); constants and
-    example are the options it was compiled with.
+    stem names its files. candidates holds all tile sizes and numbers of sub-tiles that were looked at, the
+    chosen ones first; source is the emitted module; code is its machine code (None without an example);
+    constants (the chosen tile sizes among them) and example are the options it was compiled with.
     """
 
     stem: str
@@ -57,14 +55,25 @@ class Compiled:
     constants: Mapping[str, Any]
     example: Mapping[str, Any]
 
+    @property
+    def tuned(self) -> bool:
+        """Tile sizes were searched."""
+        return any(candidate.tile for candidate in self.candidates)
+
     def gantt(self, format: str = "text") -> str:
         """The schedule drawn as `text`, `svg`, `html` or `perfetto`."""
         return render(self.schedule, format)
 
-    def save(self, folder: str | Path = "build") -> tuple[Path, ...]:
-        """Write the module, the schedule and the HTML Gantt; each file whole or not at all.
+    def ranking(self) -> str:
+        """The candidates drawn as SVG: SM cycles of each for the launch, predicted beside its bound."""
+        from twill.candidates.picture import svg
 
-        Raises InputError when the folder cannot be written.
+        return svg(self.candidates)
+
+    def save(self, folder: str | Path = "build") -> tuple[Path, ...]:
+        """Write the module, the schedule, the HTML Gantt, and the ranking when tile sizes were searched.
+
+        Each file is written whole or not at all. Raises InputError when the folder cannot be written.
         """
         return save(self, Path(folder))
 
@@ -83,13 +92,19 @@ def compile(
     example: Mapping[str, Any] | None = None,
     signature: str | None = None,
     subtiles: int | None = None,
+    tune: bool = True,
     time_limit: float = 60.0,
     progress: Progress | None = None,
 ) -> Compiled:
     """The kernel compiled for a machine: lowered, scheduled with proof, checked, and written as Gluon.
 
+    Tile sizes and number of sub-tiles are the search's own choice: those with which the loops of the
+    example's launch take the fewest SM cycles by the model (`twill.candidates.Work`; what a program does
+    outside its loop is not modelled). Sizes of real interest are given with `example`.
+
     kernel: a `@triton.jit` function, or "path.py" or "path.py::name". arch: a known machine or the
-    path of a machine file. constants: values of `tl.constexpr` parameters. example: keyword
+    path of a machine file. constants: values of `tl.constexpr` parameters, which are then not searched.
+    tune: whether to search the tile sizes of the kernel's `tune=`, the example's own otherwise. example: keyword
     arguments of the kernel's example. signature: Triton's ahead-of-time signature, for a kernel
     without an example. subtiles: how many sub-tiles to use; the best of 1, 2 and 3 when None.
     time_limit: seconds for all solving together; a quarter of it is kept for each time that the
@@ -106,40 +121,53 @@ def compile(
             hint="Its schedule can be had: `twill compile --emit schedule`.",
             location=source.location,
         )
-    tell("lowering the kernel")
-    graph, launch = frontend.lower(source, constants, signature, arch, example)
-    graph = simplify(graph)
-    verify(graph)
-    refuse_loads_of_stored_memory(graph)
-    candidates = enumerate_candidates(graph, machine, trip_count(graph, launch), subtiles)
+    fixed = dict(constants or {})
     began = time.perf_counter()
-    ranked = choose(candidates, time_limit, tell)
-    best = ranked[0]
+    request = Request(source, machine, arch, fixed, signature, dict(example or {}), subtiles, tune)
+    ranked = search(request, time_limit, tell)
+    interrupted = any(candidate.stopped for candidate in ranked)
+
+    def again(tighter: Schedule, reserve: float) -> Schedule:
+        left = time_limit - (time.perf_counter() - began)
+        return resolve(tighter, 0.0 if interrupted else max(left, reserve))
+
+    def emit(candidate: Candidate) -> Emitted:
+        assert candidate.graph is not None
+        assert candidate.launch is not None
+        tell("writing the kernel")
+        schedule = proved(candidate, source, machine)
+        # What is tried in place of another has no time of its own.
+        reserve = time_limit / 4 if candidate is ranked[0] else 0.0
+        return refine(candidate.graph, schedule, candidate.launch, lambda tighter: again(tighter, reserve), tell)
+
+    best, emitted, ranked = first_clean(ranked, emit)
     assert best.graph is not None
-    assert best.schedule is not None  # choose raises when there is none
-    schedule = files.stamp(best.schedule)
+    assert best.launch is not None
+    stem = f"{best.graph.name}_{machine.name}"
+    return Compiled(
+        stem, source, machine, best.graph, best.launch, taught(emitted), emitted.plan, emitted.source, ranked,
+        emitted.code, {**fixed, **best.tile}, dict(example or {}),
+    )  # fmt: skip
+
+
+def proved(candidate: Candidate, source: KernelSource, machine: Machine) -> Schedule:
+    """The candidate's schedule with its provenance, accepted by the checker. Raises CheckFailed."""
+    assert candidate.schedule is not None
+    schedule = files.stamp(candidate.schedule)
     origin = {"machine": machine.name, "machine_sha256": machine.digest, "source_sha256": source.sha256}
     schedule = replace(schedule, provenance={**schedule.provenance, **origin})
     broken = check(schedule)
     if broken:
         raise CheckFailed(f"the solver's schedule does not hold: {broken[0]}.", hint="This is a defect of Twill.")
-    tell("writing the kernel")
-    interrupted = any(candidate.stopped for candidate in ranked)
+    return schedule
 
-    def again(tighter: Schedule) -> Schedule:
-        left = time_limit - (time.perf_counter() - began)
-        return resolve(tighter, 0.0 if interrupted else max(left, time_limit / 4))
 
-    emitted = refine(best.graph, schedule, launch, again, tell)
-    schedule = emitted.schedule
-    if emitted.history:
-        taught = {"feedback": list(emitted.history), "isolation": emitted.plan.isolation}
-        schedule = replace(schedule, provenance={**schedule.provenance, **taught})
-    stem = f"{graph.name}_{machine.name}"
-    return Compiled(
-        stem, source, machine, best.graph, launch, schedule, emitted.plan, emitted.source, ranked, emitted.code,
-        dict(constants or {}), dict(example or {}),
-    )  # fmt: skip
+def taught(emitted: Emitted) -> Schedule:
+    """The emitted schedule, with what the machine code changed in its provenance."""
+    if not emitted.history:
+        return emitted.schedule
+    learnt = {"feedback": list(emitted.history), "isolation": emitted.plan.isolation}
+    return replace(emitted.schedule, provenance={**emitted.schedule.provenance, **learnt})
 
 
 def resolve(schedule: Schedule, time_limit: float) -> Schedule:
@@ -156,17 +184,8 @@ def resolve(schedule: Schedule, time_limit: float) -> Schedule:
     return replace(solved, reason=reason, provenance=schedule.provenance)
 
 
-def trip_count(graph: Graph, launch: Launch) -> int:
-    """Iterations the schedule's total time is judged at: the example's longest program, else 64."""
-    from twill.frontend.trips import largest_trip_count
-
-    if launch.grid is None:
-        return 64
-    return max(1, largest_trip_count(graph, launch))
-
-
 def save(compiled: Compiled, folder: Path) -> tuple[Path, ...]:
-    """Write `compiled` into `folder`: module, schedule, drawing."""
+    """Write `compiled` into `folder`: module, schedule, drawing, and the ranking of tile sizes if there is one."""
     from twill.schedule.document import write_text
 
     if folder.exists() and not folder.is_dir():
@@ -182,5 +201,14 @@ def save(compiled: Compiled, folder: Path) -> tuple[Path, ...]:
         raise InputError(message, hint="Give another with -o.", location=str(folder)) from error
     write_text(module, compiled.source)
     files.write(schedule, compiled.schedule, graph=graph, launch=launch)
-    write_text(drawing, compiled.gantt("html"))
-    return module, schedule, drawing
+    page = compiled.gantt("html")
+    if not compiled.tuned:
+        write_text(drawing, page)
+        return module, schedule, drawing
+    from twill.candidates.picture import section
+
+    ranking = folder / f"{compiled.stem}_ranking.svg"
+    picture = compiled.ranking()
+    write_text(drawing, page.replace("</body>", f"{section(picture)}</body>"))
+    write_text(ranking, picture)
+    return module, schedule, drawing, ranking

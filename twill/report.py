@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, Task, TextColumn
 from rich.segment import Segment, SegmentLines
 from rich.table import Table
 from rich.text import Text
+
+from twill.steps import Step
 
 if TYPE_CHECKING:
     from twill.ladder import Check
@@ -22,13 +25,34 @@ WIDTH = 100
 
 @contextmanager
 def progress(*, enabled: bool) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr with the current step; silent where stderr is no terminal."""
+    """A spinner on stderr with the current step, and a bar where the step says how far the work is.
+
+    Silent where stderr is no terminal.
+    """
     console = Console(stderr=True)
     if not enabled or not console.is_terminal:
         yield lambda message: None
         return
-    with console.status("starting") as status:
-        yield lambda message: status.update(escape(message))
+    columns = (SpinnerColumn(), _Bar(bar_width=24), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("starting", total=None)
+
+        def tell(message: str) -> None:
+            done, total = (message.done, message.total) if isinstance(message, Step) else (0, None)
+            shown.update(task, description=escape(message), completed=done, total=total)
+
+        yield tell
+
+
+class _Bar(BarColumn):
+    """A bar and its numbers while a task has a total; nothing otherwise."""
+
+    def render(self, task: Task) -> RenderableType:  # type: ignore[override]
+        if task.total is None:
+            return Text("")
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(super().render(task), f"{task.completed:.0f} of {task.total:.0f}")
+        return bar
 
 
 def show(*parts: RenderableType) -> None:

@@ -83,7 +83,11 @@ def make(variant: Variant) -> tuple[Path, Path]:
     from twill.schedule.document import read_json, write_json, write_text
 
     compiled = compile(
-        str(kernels_folder() / variant.source), ARCH, constants=variant.constants, example=variant.example
+        str(kernels_folder() / variant.source),
+        ARCH,
+        constants=variant.constants,
+        example=variant.example,
+        tune=False,
     )
     module, schedule = module_path(variant), schedule_path(variant)
     module.parent.mkdir(parents=True, exist_ok=True)

@@ -13,12 +13,13 @@ def print_stage(
 ) -> str:
     """The text of `stage`: ttir, graph, problem, schedule, plan or source.
 
-    options: the keyword arguments of `twill.compile`. graph is simplified and not yet divided; problem
-    and what follows are of the chosen number of sub-tiles. Raises as `twill.compile` does.
+    options: the keyword arguments of `twill.compile`. ttir and graph are of the example's tile sizes where
+    none are given, graph is simplified and not yet divided; problem and what follows are of the chosen tile
+    sizes and number of sub-tiles. Raises as `twill.compile` does.
     """
     from twill import frontend
-    from twill.candidates import choose, enumerate_candidates
-    from twill.compiler import compile, trip_count
+    from twill.candidates import Request, search
+    from twill.compiler import compile
     from twill.frontend.specialize import specialize
     from twill.ir.simplify import simplify
     from twill.ir.text import print_graph
@@ -31,14 +32,14 @@ def print_stage(
     given = (options["constants"], options["signature"], options["example"])
     if stage == "ttir":
         return frontend.ttir(source, specialize(source, *given), arch)
-    graph, launch = frontend.lower(source, given[0], given[1], arch, given[2])
-    graph = simplify(graph)
     if stage == "graph":
-        return print_graph(graph)
+        return print_graph(simplify(frontend.lower(source, given[0], given[1], arch, given[2])[0]))
     if stage in {"problem", "schedule"}:
-        candidates = enumerate_candidates(graph, machine, trip_count(graph, launch), options["subtiles"])
-        best = choose(candidates, options["time_limit"], tell)[0].schedule
-        assert best is not None  # choose raises when there is none
+        request = Request(
+            source, machine, arch, given[0] or {}, given[1], given[2] or {}, options["subtiles"], options["tune"]
+        )
+        best = search(request, options["time_limit"], tell)[0].schedule
+        assert best is not None  # search raises when there is none
         return json.dumps(problem_json(best.problem) if stage == "problem" else schedule_json(best), indent=1)
     compiled = compile(kernel, arch, progress=tell, **options)
     if stage == "plan":

@@ -10,8 +10,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from twill.explain import explain_data
+from twill.ranking import candidates_json, candidates_shown
 from twill.report import checks_json, columns, heading, row, show
-from twill.schedule.explain import explain_data
 
 if TYPE_CHECKING:
     from twill.compiler import Compiled
@@ -45,8 +46,7 @@ def print_compiled(compiled: Compiled, paths: Sequence[Path]) -> None:
         _bound(facts),
         heading("Schedule"),
         *_claim(compiled.schedule),
-        heading("Numbers of sub-tiles, each a warp group with its own rows of the tile"),
-        _candidates(compiled),
+        *candidates_shown(compiled.candidates),
         heading("Roles"),
         _roles(compiled, facts),
         Text(
@@ -137,19 +137,6 @@ def _proof(schedule: Schedule) -> str:
     return f"proof: {schedule.reason}" if schedule.status == "optimal" else f"no proof: {schedule.reason}"
 
 
-def _candidates(compiled: Compiled) -> Table:
-    table = columns(
-        "sub-tiles", "II", "loop cycles", "slack", "", right=("sub-tiles", "II", "loop cycles", "slack"), free=("",)
-    )
-    for candidate in compiled.candidates:
-        chosen = "chosen" if candidate is compiled.candidates[0] else candidate.reason
-        if candidate.cycles is None or candidate.schedule is None:
-            row(table, candidate.subtiles, "-", "-", "-", chosen)
-        else:
-            row(table, candidate.subtiles, candidate.schedule.ii, candidate.cycles, candidate.slack, chosen)
-    return table
-
-
 def _roles(compiled: Compiled, facts: dict[str, Any]) -> Table:
     names = ("role", "group", "warps", "registers", "in values", "iterations", "ops")
     table = columns(*names, right=names[1:-1], free=("ops",))
@@ -186,15 +173,7 @@ def compiled_json(compiled: Compiled, checks: Sequence[Check], paths: Sequence[P
         "constants": compiled.launch.constants,
         "subtiles": compiled.graph.subtiles,
         "stopped": any(candidate.stopped for candidate in compiled.candidates),
-        "candidates": [
-            {
-                "subtiles": candidate.subtiles,
-                "ii": candidate.schedule.ii if candidate.schedule and candidate.schedule.placements else None,
-                "cycles": candidate.cycles,
-                "reason": candidate.reason,
-            }
-            for candidate in compiled.candidates
-        ],
+        "candidates": candidates_json(compiled.candidates),
         "explain": explain_data(compiled.schedule),
         "roles": [
             {"name": role.name, "warps": role.warps, "registers": role.registers, "stages": role.stages}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twill.schedule.checker import check
-from twill.schedule.lifetimes import group_cap
+from twill.schedule.lifetimes import Transfer, transfers
 from twill.schedule.problem import Dep, Limits, Op, Problem
 from twill.schedule.schedule import Group, Placement, Schedule
 
@@ -129,8 +129,8 @@ def test_dependence_pays_the_hop_between_groups_only(registers: int, hop: int):
 def test_dependence_into_a_subset_of_the_source_groups_pays_no_hop():
     ops = [Op("a", "U", 1, 1, 5, 1), Op("b", "W", 1, 1, 1)]
     base = tiny(ops, [Dep("a", "b", latency=5)], {"a": 0, "b": 5}, 20, {"a": 0, "b": 1})
-    assert check(regrouped(base, "a", 0, 1)) == ()
-    reverse = regrouped(regrouped(base, "a", 0), "b", 0, 1)
+    assert check(with_op(regrouped(base, "a", 0, 1), "a", spans=2)) == ()
+    reverse = with_op(regrouped(base, "b", 0, 1), "b", spans=2)
     assert "value hop 7" in only(reverse, "dependence")
 
 
@@ -182,8 +182,12 @@ def test_streams_see_the_previous_turn_of_a_window_longer_than_ii():
         (replace(VALID, groups=(Group(1, 24), *VALID.groups[1:])), "marked as no producer"),
         (replace(VALID, groups=(*VALID.groups[:2], Group(4, 240, producer=True))), "marked as a producer"),
         (replace(VALID, groups=(*VALID.groups, Group(1, 24))), "group 3 holds no op"),
-        (replace(VALID, groups=(Group(1, 32, True), *VALID.groups[1:])), "claims 32 registers per thread > 24"),
-        (with_limits(VALID, producer_registers=600), "producer groups take 76800 registers > register_file 65536"),
+        (replace(VALID, groups=(Group(1, 248, True), *VALID.groups[1:])), "claims 248 registers per thread > 240"),
+        (replace(VALID, groups=(Group(1, 16, True), *VALID.groups[1:])), "claims 16 registers per thread < producer"),
+        (
+            replace(VALID, groups=(VALID.groups[0], Group(4, 241), Group(4, 240))),
+            "claims 241 registers per thread > 240",
+        ),
     ],
 )
 def test_roles(broken: Schedule, said: str):
@@ -197,12 +201,116 @@ def test_roles_keep_producers_apart():
     assert "group 1 holds k of variable latency together with s.0 of fixed latency" in mixed[0].message
 
 
-def test_group_cap_is_what_the_register_file_leaves():
-    # (65536 - 32*4*1*24) / (8*32*8) = 30.5 steps of 8 = 240; with a file of 60000: 27.8 steps = 216.
-    assert [group_cap(VALID, group) for group in range(3)] == [24, 240, 240]
-    smaller = with_limits(VALID, register_file=60000)
-    assert [group_cap(smaller, group) for group in range(3)] == [24, 216, 216]
-    assert {each.rule for each in check(smaller)} == {"roles"}
+def test_budgets_share_the_register_file():
+    # 128 * 24 of the producer and twice 32 * 4 * 240 = 64512 <= 65536; 48 registers for the producer take 3072 more.
+    raised = replace(VALID, groups=(Group(1, 48, True), *VALID.groups[1:]))
+    message = only(raised, "roles")
+    assert message == (
+        "the groups take 128 * 1 * 48 + 32 * 4 * 240 + 32 * 4 * 240 = 67584 registers > register_file 65536"
+    )
+    assert check(replace(VALID, groups=(Group(1, 32, True), *VALID.groups[1:]))) == ()  # 65536, all there is
+    # One group may hold more where the other holds less, in steps of 8: 163 take 168.
+    uneven = replace(VALID, groups=(Group(1, 96, True), Group(4, 240), Group(4, 163)))
+    assert check(uneven) == ()
+    assert "32 * 4 * 168 = 64512 registers > register_file 64511" in only(
+        with_limits(uneven, register_file=64511), "roles"
+    )
+
+
+def test_a_quota_that_is_no_multiple_of_8_is_charged_as_given():
+    odd = replace(VALID, groups=(Group(1, 20, True), *VALID.groups[1:]))
+    assert check(with_limits(odd, producer_registers=20, register_file=64000)) == ()  # 128 * 20 + 2 * 30720
+    assert "128 * 1 * 20" in only(with_limits(odd, producer_registers=20, register_file=63999), "roles")
+
+
+def test_producer_groups_share_one_quota():
+    groups = {id: (at.groups[0] + (id != "k" and at.groups[0] > 0),) for id, at in VALID.placements.items()}
+    groups["v"] = (1,)
+    apart = replace(
+        VALID,
+        placements={id: replace(at, groups=groups[id]) for id, at in VALID.placements.items()},
+        groups=(Group(1, 24, True), Group(1, 24, True), *VALID.groups[1:]),
+    )
+    assert check(apart) == ()  # two warps of producers still take 128 * 24
+    uneven = replace(apart, groups=(Group(1, 32, True), *apart.groups[1:]))
+    assert only(uneven, "roles") == (
+        "the producer groups share one quota of registers per thread, but claim group 0 32 and group 1 24"
+    )
+
+
+def test_an_op_is_on_as_many_groups_as_it_spans():
+    wide = with_op(VALID, "k", spans=2)
+    assert only(wide, "structure") == "k is on groups [0], 1 in number, but spans 2"
+    assert "[1, 2], 2 in number, but spans 1" in only(regrouped(VALID, "p.0", 1, 2), "structure")
+
+
+def test_a_spanning_op_issues_waits_and_holds_registers_in_each_of_its_groups():
+    # wide waits for k at slot 11 on groups 0 and 1; busy issues on [1, 11) in group 1.
+    ops = [Op("k", "W", 1, 1, 2), Op("wide", "W", 1, 1, 1, 6, spans=2, min_warps=2), Op("busy", "U", 10, 10, 10)]
+    deps = [Dep("k", "wide", latency=2, blocking=True)]
+    base = tiny(ops, deps, {"k": 0, "wide": 11, "busy": 1}, 20, {"k": 0, "wide": 0, "busy": 1})
+    base = replace(regrouped(base, "wide", 0, 1), groups=(Group(2, 6), Group(2, 6)))
+    assert check(base) == ()
+    inside = replace(moved(base, "wide", 5), length=11)
+    assert "4 cycles into" in only(inside, "streams")
+    for group in (0, 1):
+        tight = tuple(replace(each, registers=5) if at == group else each for at, each in enumerate(base.groups))
+        assert f"group {group} holds wide 6 = 6" in only(replace(base, groups=tight), "registers")
+    assert "group 1 has 1 warps, but wide asks for 2" in only(
+        replace(base, groups=(base.groups[0], Group(1, 6))), "roles"
+    )
+
+
+def sent(registers: int = 4, **limits: object) -> Schedule:
+    """a (registers, or a plain signal) is used at 12 in group 1 and at 25, one iteration on at 35, in group 2."""
+    ops = [Op("a", "U", 1, 1, 1, registers, min_warps=2), Op("b", "W", 1, 1, 1), Op("c", "W", 1, 1, 1)]
+    deps = [Dep("a", "b", latency=1), Dep("a", "c", 1, 1)]
+    base = tiny(ops, deps, {"a": 0, "b": 12, "c": 25}, 10, {"a": 0, "b": 1, "c": 2})
+    base = replace(base, groups=(Group(2, 100), Group(1, 100), Group(1, 100)))
+    return with_limits(base, smem_bytes=1 << 20, **limits)
+
+
+def test_a_value_for_another_group_takes_shared_memory():
+    # A slot is 4 bytes * 64 threads * 4 registers = 1024; it lives until its use at 35: 4 slots at ii = 10.
+    assert transfers(sent()) == ()
+    assert transfers(sent(transfer_bytes=4)) == (Transfer("a", 35, 2, 4, 1024),)
+    assert check(with_limits(sent(transfer_bytes=4), smem_bytes=4096)) == ()
+    message = only(with_limits(sent(transfer_bytes=4), smem_bytes=4095), "rings")
+    assert message == "shared memory holds a to other groups 4 * 1024 = 4096 bytes > 4095"
+    # Nothing crosses when the using groups run it too; what spans two groups writes twice the bytes.
+    wide = with_op(regrouped(sent(transfer_bytes=4), "a", 0, 1), "a", spans=2)
+    assert transfers(wide) == (Transfer("a", 35, 2, 4, 2048),)
+
+
+def test_barriers_of_slots_and_signals():
+    # 4 slots of the transfer: 8; a plain signal to both groups: 2.
+    assert check(sent(transfer_bytes=4, max_mbarriers=8)) == ()
+    message = only(sent(transfer_bytes=4, max_mbarriers=7), "barriers")
+    assert message == "the rings and signals take a to other groups 2 * 4 = 8 mbarriers > 7"
+    assert check(sent(0, max_mbarriers=2)) == ()
+    assert "a signalled 2 * 1 = 2 mbarriers > 1" in only(sent(0, max_mbarriers=1), "barriers")
+    assert check(with_limits(VALID, max_mbarriers=8)) == ()  # two rings of two slots
+    assert "k 2 * 2 + v 2 * 2 = 8 mbarriers > 7" in only(with_limits(VALID, max_mbarriers=7), "barriers")
+
+
+def test_a_ring_adds_its_depth_to_the_recurrence_it_carries():
+    # The reader at 14 lets the buffer go at 14 + 4; the write of the next iteration at 10 needs a second slot:
+    # 0 + (1 + d - 1) * 10 >= 18, and 3 more when they are on different groups.
+    ops = [Op("write", "U", 1, 1, 1, smem_bytes=10), Op("read", "W", 1, 1, 1, 8)]
+    deps = [Dep("write", "read", latency=1), Dep("read", "write", 1, 4, ring=True)]
+    base = tiny(ops, deps, {"write": 0, "read": 14}, 10)
+    assert check(replace(base, rings={"write": 2})) == ()
+    assert [str(each) for each in check(base) if each.rule == "dependence"] == [
+        "dependence: write may not write its buffer before read has read it: start 0 + (distance 1 + depth 1 - 1)"
+        " * ii 10 = 10 < 18 = start 14 + latency 4 + signal hop 0"
+    ]
+    # The recurrence moves no value: read's registers do not live until the next write, and nothing is transferred.
+    apart = with_limits(replace(base, rings={"write": 3}), transfer_bytes=4)
+    apart = replace(regrouped(moved(apart, "read", 14), "read", 1), groups=(Group(1, 8), Group(1, 8)))
+    assert check(apart) == ()
+    assert transfers(apart) == ()
+    # Two slots last until 20 < 18 + 3, the hop of the signal.
+    assert "= 20 < 21 = start 14 + latency 4 + signal hop 3" in only(replace(apart, rings={"write": 2}), "dependence")
 
 
 def test_registers_sum_what_lives_together():

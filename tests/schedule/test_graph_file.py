@@ -65,6 +65,39 @@ def test_defaults():
     assert problem_from_json(bare, "g") == Problem("loop", Limits({"U": 2}), (Op("a", "U"),), ())
 
 
+RING: dict[str, Any] = {
+    "format": "twill-graph/1",
+    "machine": {"units": {"U": 2}, "tmem_columns": 512},
+    "ops": [{"id": "write", "unit": "U", "tmem_columns": 256}, {"id": "read", "unit": "U", "spans": 2}],
+    "deps": [{"src": "write", "dst": "read"}, {"src": "read", "dst": "write", "distance": 1, "ring": True}],
+}
+
+
+def test_spans_and_recurrences_of_rings():
+    loop = problem_from_json(RING, "g.json")
+    assert loop.op("read").spans == 2
+    assert loop.deps[1] == Dep("read", "write", 1, 0, ring=True)
+
+
+@pytest.mark.parametrize(
+    ("dep", "said"),
+    [
+        ({"src": "read", "dst": "write", "ring": True}, "the ring of write has distance 0"),
+        ({"src": "write", "dst": "read", "distance": 1, "ring": True}, "read writes no buffer"),
+        ({"src": "read", "dst": "write", "distance": 1, "ring": True, "in_place": True}, "moves no value"),
+    ],
+)
+def test_recurrences_of_rings_that_are_none(dep: dict[str, Any], said: str):
+    assert said in refused({**RING, "deps": [RING["deps"][0], dep]})
+
+
+def test_new_keys_are_left_out_at_their_defaults():
+    data = problem_json(problem_from_json(MINIMAL, "g.json"))
+    assert not {"transfer_bytes", "max_mbarriers"} & set(data["machine"])
+    assert not any("spans" in op for op in data["ops"])
+    assert not any("ring" in dep for dep in data["deps"])
+
+
 def test_whole_floats_are_numbers():
     loop = problem_from_json(changed("ops", 0, "occupancy", to=256.0), "g.json")
     assert loop.ops[0].occupancy == 256
@@ -84,12 +117,13 @@ names = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_
 ops = st.builds(
     Op, id=names, unit=st.sampled_from(["TC", "x"]), occupancy=numbers, issue=numbers, latency=numbers,
     registers=st.integers(0, 255), smem_bytes=numbers, tmem_columns=numbers, min_warps=st.integers(1, 8),
-    variable_latency=st.booleans(), label=st.just("") | names, location=st.just("f.py:3:1"),
+    spans=st.integers(1, 16), variable_latency=st.booleans(), label=st.just("") | names, location=st.just("f.py:3:1"),
     subtile=st.none() | st.integers(0, 3), members=st.lists(names, max_size=2).map(tuple),
 )  # fmt: skip
 limits = st.builds(
-    Limits, units=st.just({"TC": 1, "x": 3}), smem_bytes=numbers, max_groups=st.integers(1, 16), name=names,
-    signal_hop=numbers, value_hop=numbers, max_warps=st.integers(8, 64),
+    Limits, units=st.just({"TC": 1, "x": 3}), smem_bytes=numbers, max_groups=st.integers(16, 20), name=names,
+    signal_hop=numbers, value_hop=numbers, max_warps=st.integers(8, 64), transfer_bytes=st.integers(0, 8),
+    max_mbarriers=st.just(65536) | st.integers(0, 200),
 )  # fmt: skip
 
 
@@ -100,6 +134,10 @@ def problems(draw: st.DrawFn) -> Problem:
     dep = st.builds(Dep, ids, ids, st.integers(1, 9), numbers, st.booleans(), st.booleans())
     together = st.lists(st.lists(ids, min_size=1, unique=True).map(tuple), max_size=2).map(tuple)
     deps = tuple(draw(st.lists(dep, max_size=5)))
+    buffers = [op.id for op in body if op.smem_bytes or op.tmem_columns]
+    if buffers:
+        reuse = st.builds(Dep, ids, st.sampled_from(buffers), st.integers(1, 9), numbers, ring=st.just(True))
+        deps += tuple(draw(st.lists(reuse, max_size=2)))
     return Problem(draw(names), draw(limits), body, deps, draw(st.integers(1, 10**9)), draw(together), draw(together))
 
 
@@ -128,6 +166,12 @@ def test_round_trip(task: Problem):
         (changed("ops", 1, "latency", to=10**30), ["ops[1].latency", "above the maximum", "10000000"]),
         (changed("ops", 1, "min_warps", to=0), ["ops[1].min_warps: 0 is below the minimum, 1"]),
         (changed("ops", 1, "min_warps", to=65), ["ops[1].min_warps: 65 warps are more", "max_warps 64"]),
+        (changed("ops", 1, "spans", to=0), ["ops[1].spans: 0 is below the minimum, 1"]),
+        (changed("ops", 1, "spans", to=9), ["ops[1].spans: 9 groups are more", "max_groups 8"]),
+        (changed("deps", 1, "ring", to=True), ["deps[1].ring: exp writes no buffer", "smem_bytes or tmem_columns"]),
+        (changed("deps", 0, "ring", to="yes"), ["deps[0].ring", "not true or false"]),
+        (changed("machine", "transfer_bytes", to=-1), ["machine.transfer_bytes: -1 is below the minimum, 0"]),
+        (changed("machine", "max_mbarriers", to=0.5), ["machine.max_mbarriers: 0.5, not a whole number"]),
         (changed("ops", 1, "variable_latency", to=1), ["ops[1].variable_latency: 1, not true or false"]),
         (changed("ops", 1, "ocupancy", to=1), ['ops[1]: "ocupancy" is not a known key', 'mean "occupancy"?']),
         (changed("ops", 1, "unit", to="TX"), ['"TX" is no unit', "TC, SFU, TMA"]),

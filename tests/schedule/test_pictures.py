@@ -130,7 +130,7 @@ class Page(HTMLParser):
         self.tags.append(tag)
         attributes = dict(attrs)
         self.links += [str(attributes[key]) for key in ("src", "href") if key in attributes]
-        if attributes.get("class") == "bar":
+        if str(attributes.get("class")).split(" ")[0] == "bar":
             self.bars.append(attributes)
 
 
@@ -150,6 +150,47 @@ def test_html_stands_alone_and_tells_each_op():
         "attention.py:32:9",
     ]
     assert "steady state" in text
+
+
+def marked(page: Page, mark: str) -> set[str]:
+    return {str(bar["data-op"]) for bar in page.bars if mark in str(bar["class"]).split(" ")}
+
+
+def test_html_points_at_the_unit_that_binds():
+    page = Page()
+    text = render(VALID, "html")
+    page.feed(text)
+    assert marked(page, "critical") == {"s.0", "acc.0", "s.1", "acc.1"}
+    assert marked(page, "recurrence") == set()
+    assert text.count('class="lane binds"') == 1
+    assert "<b>Unit TC</b>, outlined, is busy for 2048 of 2048 cycles" in text
+    assert 'class="arrow"' not in text
+
+
+def test_html_draws_the_cycle_that_binds():
+    # p.0 -> s.0 of the next iteration takes all of the rest of 2260 cycles (test_facts.py): an arrow a dependence.
+    deps = (*VALID.problem.deps, Dep("p.0", "s.0", 1, 1540))
+    text = render(replace(VALID, problem=replace(VALID.problem, deps=deps), ii=2260, lower_bound=2260), "html")
+    page = Page()
+    page.feed(text)
+    assert marked(page, "recurrence") == {"s.0", "max.0", "sub.0", "p.0"}
+    assert marked(page, "critical") == set()
+    assert text.count('class="arrow"') == 4
+    assert "2260 cycles in 1 iteration, so no interval below 2260" in text
+
+
+def test_html_points_at_full_registers():
+    groups = (VALID.groups[0], replace(VALID.groups[1], registers=168), VALID.groups[2])  # 163 are held at slot 1536
+    text = render(replace(VALID, groups=groups), "html")
+    assert "<b>Group 1</b> holds 163 of its 168 registers a thread at slot 1536" in text
+    assert text.count('class="cap"') == 2  # one in each turn of the steady state
+    assert 'class="cap"' not in render(VALID, "html")
+
+
+def test_html_says_when_nothing_alone_binds():
+    text = render(replace(VALID, ii=II + 100, lower_bound=II + 100), "html")
+    assert "No unit and no recurrence alone asks for II 2148. The busiest unit, TC (dotted)" in text
+    assert text.count('class="lane busiest"') == 1
 
 
 def test_perfetto_has_a_thread_for_each_lane():

@@ -23,7 +23,9 @@ class KernelInfo:
     multiple_of: Mapping[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tune", MappingProxyType({k: tuple(v) for k, v in self.tune.items()}))
+        if isinstance(self.tune, Mapping):  # anything else is refused where the kernel's place is known
+            tune = {name: tuple(v) if isinstance(v, (list, range)) else v for name, v in self.tune.items()}
+            object.__setattr__(self, "tune", MappingProxyType(tune))
         object.__setattr__(self, "multiple_of", MappingProxyType(dict(self.multiple_of)))
 
 
@@ -43,7 +45,9 @@ def kernel(
     grid: the launch grid, as a function of the dict of launch arguments, or a tuple.
     reference: called with the launch arguments by name, returns the expected outputs by argument
         name, in float64.
-    tune: tile sizes the search may choose, by constexpr name.
+    tune: tile sizes the search may choose, by constexpr name, such as {"BLOCK_M": [64, 128]}. All
+        combinations are compared by what the loops of the example's launch take, so `grid` must follow
+        the sizes; the example's own are where the search begins, whether listed or not.
     multiple_of: integer arguments that must be a multiple of a constexpr (by name) or a number;
         generated launchers refuse other values.
 

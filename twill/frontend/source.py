@@ -97,6 +97,8 @@ def from_function(function: Any, shown: str | None = None) -> KernelSource:
     from triton.runtime.autotuner import Autotuner, Heuristics
     from triton.runtime.jit import JITFunction
 
+    from twill.frontend.tile_sizes import require_tile_sizes
+
     info = getattr(function, ATTRIBUTE, None)
     configured: dict[str, Any] = {}
     computed: dict[str, Any] = {}
@@ -123,10 +125,12 @@ def from_function(function: Any, shown: str | None = None) -> KernelSource:
             hint="Give the Triton kernel it came from.",
             location=Location(path, def_line(inner), 1),
         )
-    return KernelSource(
+    source = KernelSource(
         path, file, name, inner, info, _parameters(inner), configured, computed,
         hashlib.sha256(Path(file).read_bytes()).hexdigest(),
     )  # fmt: skip
+    require_tile_sizes(source)
+    return source
 
 
 def def_line(function: Any) -> int:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from twill.schedule.problem import Limits
 
+REGISTER_BYTES = 4  # PTX ISA: registers of 32 bits
+MBARRIER_BYTES = 8  # PTX ISA: an mbarrier object has 64 bits
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -154,6 +157,8 @@ class Machine:
             producer_registers=self.count("producer_registers"),
             signal_hop=self.count("signal_hop"),
             value_hop=self.count("value_hop"),
+            transfer_bytes=REGISTER_BYTES,
+            max_mbarriers=self.count("barrier_bytes") // MBARRIER_BYTES,
             name=self.name,
         )
 

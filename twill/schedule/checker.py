@@ -8,32 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations
 
-from twill.schedule.lifetimes import group_cap, has_ring, producer_file_registers, register_lives, ring_life
+from twill.schedule.lifetimes import has_ring
 from twill.schedule.modulo import Span, covering, peak
 from twill.schedule.problem import Op, Problem
+from twill.schedule.resources import barriers, members, registers, rings, roles
 from twill.schedule.schedule import Schedule
+from twill.schedule.violation import Violation
 
-MAX_NAMED_BARRIERS = 16  # hardware named barriers of a thread block; a group takes one
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One broken rule: its name, the ops concerned, the cycle (or slot) it shows at, and the arithmetic in words.
-
-    rule: "structure", "dependence", "units", "streams", "roles", "registers", "rings", "colocate"
-    or "separate". cycle: -1 where no moment is meant.
-    """
-
-    rule: str
-    ops: tuple[str, ...]
-    cycle: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.message}"
+__all__ = ["Violation", "check"]
 
 
 def check(schedule: Schedule) -> tuple[Violation, ...]:
@@ -45,7 +29,7 @@ def check(schedule: Schedule) -> tuple[Violation, ...]:
     structure = tuple(_structure(schedule))
     if structure or not schedule.placements:
         return structure
-    rules = (_length, _dependence, _units, _streams, _roles, _registers, _rings, _grouping)
+    rules = (_length, _dependence, _units, _streams, roles, registers, rings, barriers, _grouping)
     return tuple(violation for rule in rules for violation in rule(schedule))
 
 
@@ -80,6 +64,8 @@ def _structure(schedule: Schedule) -> Iterator[Violation]:
             yield broken(f"stage of {id} is {at.stage} < 0", id)
         if not at.groups or len(set(at.groups)) != len(at.groups):
             yield broken(f"{id} is on groups {list(at.groups)}: it needs one or more different groups", id)
+        elif id in known and len(at.groups) != (spans := schedule.problem.op(id).spans):
+            yield broken(f"{id} is on groups {list(at.groups)}, {len(at.groups)} in number, but spans {spans}", id)
         for group in at.groups:
             if not 0 <= group < len(schedule.groups):
                 yield broken(f"{id} is on group {group}, but there are {len(schedule.groups)} groups", id)
@@ -104,19 +90,22 @@ def _length(schedule: Schedule) -> Iterator[Violation]:
 
 
 def _dependence(schedule: Schedule) -> Iterator[Violation]:
-    """Rule 1: start(v) + distance * ii >= start(u) + latency + hop."""
+    """Rule 1: start(v) + distance * ii >= start(u) + latency + hop; a ring adds its depth - 1 to the distance."""
     limits, index = schedule.problem.limits, _index(schedule.problem)
     for dep in schedule.problem.deps:
         ready_by, start = schedule.start(dep.src), schedule.start(dep.dst)
         inside = set(schedule.placements[dep.dst].groups) <= set(schedule.placements[dep.src].groups)
-        value = index[dep.src].registers > 0
+        value = index[dep.src].registers > 0 and not dep.ring
         hop = 0 if inside else limits.value_hop if value else limits.signal_hop
-        left = start + dep.distance * schedule.ii
+        depth = schedule.rings[dep.dst] if dep.ring else 1
+        left = start + (dep.distance + depth - 1) * schedule.ii
         right = ready_by + dep.latency + hop
         if left < right:
             kind = "value" if value else "signal"
+            may = f"may not write its buffer before {dep.src} has read it" if dep.ring else f"may not use {dep.src} yet"
+            distance = f"(distance {dep.distance} + depth {depth} - 1)" if dep.ring else f"distance {dep.distance}"
             message = (
-                f"{dep.dst} may not use {dep.src} yet: start {start} + distance {dep.distance} * ii {schedule.ii}"
+                f"{dep.dst} {may}: start {start} + {distance} * ii {schedule.ii}"
                 f" = {left} < {right} = start {ready_by} + latency {dep.latency} + {kind} hop {hop}"
             )
             yield Violation("dependence", (dep.src, dep.dst), start, message)
@@ -140,9 +129,8 @@ def _units(schedule: Schedule) -> Iterator[Violation]:
 def _streams(schedule: Schedule) -> Iterator[Violation]:
     """Rule 3: a blocking wait falls strictly inside the issue window of no other op of its group."""
     ii = schedule.ii
-    members = _members(schedule)
     blocked = {dep.dst for dep in schedule.problem.deps if dep.blocking}
-    for group, ops in members.items():
+    for group, ops in members(schedule).items():
         for waiting in (op.id for op in ops if op.id in blocked):
             for other in ops:
                 # The first moment after the other's start that is congruent to the wait.
@@ -154,90 +142,6 @@ def _streams(schedule: Schedule) -> Iterator[Violation]:
                         f" {offset} cycles into its issue window: 0 < {offset} < {other.issue}"
                     )
                     yield Violation("streams", (waiting, other.id), cycle, message)
-
-
-def _roles(schedule: Schedule) -> Iterator[Violation]:
-    """Rule 4: producers apart, warps as the ops ask, and all of it inside the machine."""
-
-    def broken(message: str, *ops: str) -> Violation:
-        return Violation("roles", ops, -1, message)
-
-    limits = schedule.problem.limits
-    members = _members(schedule)
-    for index, group in enumerate(schedule.groups):
-        ops = members[index]
-        if not ops:
-            yield broken(f"group {index} holds no op")
-            continue
-        producing = [op.id for op in ops if op.variable_latency]
-        others = [op.id for op in ops if not op.variable_latency]
-        if producing and others:
-            message = (
-                f"group {index} holds {producing[0]} of variable latency together with {others[0]} of fixed latency"
-            )
-            yield broken(message, producing[0], others[0])
-        if group.producer != bool(producing):
-            role = "a producer" if group.producer else "no producer"
-            held = "none" if not producing else ", ".join(producing)
-            yield broken(f"group {index} is marked as {role}, but its ops of variable latency are: {held}", *producing)
-        widest = max(ops, key=lambda op: op.min_warps)
-        if group.warps != widest.min_warps:
-            message = f"group {index} has {group.warps} warps, but {widest.id} asks for {widest.min_warps}"
-            yield broken(message, widest.id)
-        cap = group_cap(schedule, index)
-        if group.registers > cap:
-            yield broken(f"group {index} claims {group.registers} registers per thread > {cap} the machine can give it")
-    warps = sum(group.warps for group in schedule.groups)
-    if warps > limits.max_warps:
-        yield broken(f"the groups have {warps} warps in all > max_warps {limits.max_warps}")
-    most = min(limits.max_groups, MAX_NAMED_BARRIERS)
-    if len(schedule.groups) > most:
-        yield broken(f"there are {len(schedule.groups)} groups > {most}")
-    producer_warps = sum(group.warps for group in schedule.groups if group.producer)
-    taken = producer_file_registers(producer_warps, limits.producer_registers)
-    if taken > limits.register_file:
-        yield broken(f"the producer groups take {taken} registers > register_file {limits.register_file}")
-
-
-def _registers(schedule: Schedule) -> Iterator[Violation]:
-    """Rule 5: at every slot, the values living in a group fit its registers. One report a group, at its peak."""
-    for group, spans in register_lives(schedule).items():
-        slot, total = peak(spans, schedule.ii)
-        cap = schedule.groups[group].registers
-        if total > cap:
-            there = covering(spans, slot, schedule.ii)
-            held = " + ".join(f"{span.name} {span.weight}" + (f" * {n}" if n > 1 else "") for span, n in there)
-            message = f"group {group} holds {held} = {total} registers per thread > {cap} at slot {slot}"
-            yield Violation("registers", tuple(span.name for span, _ in there), slot, message)
-
-
-def _rings(schedule: Schedule) -> Iterator[Violation]:
-    """Rule 6: depth * ii covers the life of each buffer, and the rings fit the memories."""
-    limits = schedule.problem.limits
-    buffers = [op for op in schedule.problem.ops if has_ring(op)]
-    for op in buffers:
-        depth = schedule.rings[op.id]
-        life, last = ring_life(schedule, op)
-        if depth < 1:
-            yield Violation("rings", (op.id,), -1, f"the ring of {op.id} has depth {depth} < 1")
-        elif depth * schedule.ii < life:
-            until = f"the completion of {last}" if last else "its own completion"
-            message = (
-                f"the ring of {op.id} has depth {depth} * ii {schedule.ii} = {depth * schedule.ii}"
-                f" < {life} cycles from its issue to {until}"
-            )
-            yield Violation("rings", (op.id, last) if last else (op.id,), schedule.start(op.id), message)
-    for memory, attribute, limit in (
-        ("shared memory", "smem_bytes", limits.smem_bytes),
-        ("tensor memory", "tmem_columns", limits.tmem_columns),
-    ):
-        unit = attribute.partition("_")[2]
-        sizes = [(op.id, schedule.rings[op.id], getattr(op, attribute)) for op in buffers if getattr(op, attribute)]
-        total = sum(depth * size for _, depth, size in sizes)
-        if total > limit:
-            summed = " + ".join(f"{id} {depth} * {size}" for id, depth, size in sizes)
-            message = f"{memory} holds {summed} = {total} {unit} > {limit}"
-            yield Violation("rings", tuple(id for id, _, _ in sizes), -1, message)
 
 
 def _grouping(schedule: Schedule) -> Iterator[Violation]:
@@ -257,14 +161,6 @@ def _grouping(schedule: Schedule) -> Iterator[Violation]:
 
 def _index(problem: Problem) -> dict[str, Op]:
     return {op.id: op for op in problem.ops}
-
-
-def _members(schedule: Schedule) -> dict[int, list[Op]]:
-    members: dict[int, list[Op]] = {group: [] for group in range(len(schedule.groups))}
-    for op in schedule.problem.ops:
-        for group in schedule.placements[op.id].groups:
-            members[group].append(op)
-    return members
 
 
 def _groups(schedule: Schedule, *ids: str) -> str:

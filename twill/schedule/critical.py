@@ -43,10 +43,11 @@ class Cycle:
 def critical_cycle(problem: Problem) -> Cycle | None:
     """The cycle with the largest latency per iteration, which sets RecMII; None when no cycle takes time.
 
-    The problem has no cycle of distance 0 with positive latency (`instant_cycle`).
+    Recurrences that a ring carries are left out: a deeper ring removes them. The problem has no
+    cycle of distance 0 with positive latency (`instant_cycle`).
     """
     worst: Cycle | None = None
-    for deps in _components(problem.deps):
+    for deps in _components(dep for dep in problem.deps if not dep.ring):
         # Each round finds a cycle of larger ratio than the last, so the rounds end with the largest.
         found: Cycle | None = None
         ratio = Fraction(worst.latency, worst.distance) if worst else Fraction(0)

@@ -96,6 +96,8 @@ def require_format(data: Any, expected: str, source: str, what: str) -> None:
         raise InputError(message, hint=hint, location=source)
     message = f"has the format {shown(given)}, but {what} is {expected}."
     hint = "" if not str(given).startswith("twill-") else "Is it the right file for this command?"
+    if (str(given).partition("/")[0], name) == ("twill-graph", "twill-schedule"):
+        hint += " Solve the graph first: `twill schedule GRAPH.json -o SCHEDULE.json`, then give SCHEDULE.json."
     raise InputError(message, hint=hint, location=source)
 
 

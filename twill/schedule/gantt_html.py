@@ -7,7 +7,9 @@ from html import escape
 from importlib import resources
 from string import Template
 
+from twill.schedule.gantt_marks import arrows, binding_key, cap_marks
 from twill.schedule.gantt_svg import require_placements
+from twill.schedule.highlight import Highlight, highlight
 from twill.schedule.palette import colour
 from twill.schedule.problem import Op
 from twill.schedule.schedule import Schedule
@@ -27,14 +29,16 @@ def html(schedule: Schedule) -> str:
     template = resources.files("twill.schedule").joinpath("gantt.html").read_text(encoding="utf-8")
     scale = max(_MIN_PIXELS_PER_II / drawn.ii, _MIN_PIXELS / drawn.end)
     tops, height = _tops(drawn)
+    binds = highlight(schedule)
     return Template(template).substitute(
         title=escape(f"{schedule.problem.name}: schedule"),
         name=escape(f"{schedule.problem.name} on {schedule.problem.limits.name}"),
         summary=_summary(schedule),
         reading="Hover a bar for its op, its source line and the rest of its iteration; #1 works for iteration 1.",
         labels=_labels(drawn, tops, height),
-        drawing=_drawing(drawn, tops, height, scale),
+        drawing=_drawing(drawn, tops, height, scale, binds),
         key=_key(drawn),
+        binding=binding_key(schedule, binds),
         ops=_script_json({op.id: _details(schedule, op) for op in schedule.problem.ops}),
     )
 
@@ -81,12 +85,14 @@ def _labels(drawn: Timeline, tops: list[int], height: int) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _drawing(drawn: Timeline, tops: list[int], height: int, scale: float) -> str:
+def _drawing(drawn: Timeline, tops: list[int], height: int, scale: float, binds: Highlight) -> str:
     width = drawn.end * scale + 10
     floor = height - _BOTTOM
     parts = [f'<svg width="{width:.0f}" height="{height}" role="img" aria-label="Gantt chart">']
     for lane, top in zip(drawn.lanes, tops, strict=True):
-        parts.append(_rect("lane", 0, top, width, lane.rows * _ROW))
+        full = lane.kind == "unit" and lane.name in (*binds.units, binds.busiest)
+        kind = "lane" if not full else "lane binds" if lane.name in binds.units else "lane busiest"
+        parts.append(_rect(kind, 1 if full else 0, top, width - 2 * full, lane.rows * _ROW))
     if drawn.reaches_steady_state:
         begin, end = drawn.steady_begin, min(drawn.steady_end, drawn.end)
         parts.append(_rect("steady", begin * scale, _TOP - 26, (end - begin) * scale, floor - _TOP + 26))
@@ -100,15 +106,21 @@ def _drawing(drawn: Timeline, tops: list[int], height: int, scale: float) -> str
         parts.append(f'<line class="turn" x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{floor}"/>')
         parts.append(_text(str(turn * drawn.ii), x, floor + 15, "soft", "start" if turn == 0 else "middle"))
     for lane, top in zip(drawn.lanes, tops, strict=True):
-        parts += [_bar(drawn, bar, top + bar.row * _ROW, scale) for bar in lane.bars]
+        critical = lane.kind == "unit" and lane.name in binds.units
+        on_cycle = set(binds.cycle.ops if binds.cycle and lane.kind == "unit" else ())
+        for bar in lane.bars:
+            kind = "bar" + " critical" * critical + " recurrence" * (bar.op.id in on_cycle)
+            parts.append(_bar(drawn, bar, top + bar.row * _ROW, scale, kind))
+    parts += cap_marks(drawn, tops, _ROW, scale, binds)
+    parts += arrows(drawn, tops, _ROW, scale, binds)
     return "".join([*parts, "</svg>"])
 
 
-def _bar(drawn: Timeline, bar: Bar, y: int, scale: float) -> str:
+def _bar(drawn: Timeline, bar: Bar, y: int, scale: float, kind: str) -> str:
     x, width = bar.begin * scale, max((bar.end - bar.begin) * scale, 3)
     data = f'data-op="{escape(bar.op.id)}" data-i="{bar.iteration}" data-begin="{bar.begin}" data-end="{bar.end}"'
     fill = f'rx="2" fill="{colour(drawn.families[bar.op.id], bar.op.subtile)}"'
-    drawing = _rect("bar", x, y + 2, width, _ROW - 4, f"{fill} {data}")
+    drawing = _rect(kind, x, y + 2, width, _ROW - 4, f"{fill} {data}")
     for text in (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}"):
         if (len(text) + 0.5) * _CHARACTER_PIXELS <= width:
             return drawing + _text(text, x + width / 2, y + _ROW / 2 + 4, "in", "middle")

@@ -25,7 +25,8 @@ from twill.schedule.problem import Dep, Limits, Op, Problem
 
 FORMAT = "twill-graph/1"
 _OP_DEFAULTS = {field.name: field.default for field in fields(Op)}
-_OP_NUMBERS = ("occupancy", "issue", "latency", "registers", "smem_bytes", "tmem_columns", "min_warps")
+_OP_NUMBERS = ("occupancy", "issue", "latency", "registers", "smem_bytes", "tmem_columns", "min_warps", "spans")
+_SINCE = {field.name: field.default for field in fields(Limits) if field.name in ("transfer_bytes", "max_mbarriers")}
 _LIMIT_NUMBERS = tuple(field.name for field in fields(Limits) if field.name not in ("units", "name"))
 
 
@@ -42,7 +43,7 @@ def write_problem(path: str | Path, problem: Problem) -> None:
 def problem_from_json(data: Any, source: str) -> Problem:
     """The problem in a twill-graph/1 JSON value; `source` names it in errors.
 
-    Omitted: numbers 0, `min_warps` 1, flags false, an op's `issue` its occupancy, a dep's `latency`
+    Omitted: numbers 0, `min_warps` and `spans` 1, flags false, an op's `issue` its occupancy, a dep's `latency`
     its source's. Raises InputError as `source: ops[3].occupancy: what is wrong. What to try`.
     """
     require_format(data, FORMAT, source, "a dependence graph")
@@ -122,6 +123,9 @@ def _ops(given: list[dict[str, Any]], limits: Limits, source: str) -> tuple[Op, 
         if op.min_warps > limits.max_warps:
             message = f"{op.min_warps} warps are more than machine {limits.name} has, max_warps {limits.max_warps}."
             fail(source, f"{path}.min_warps", message, "Use a smaller tile, or raise the machine's max_warps.")
+        if op.spans > limits.max_groups:
+            message = f"{op.spans} groups are more than machine {limits.name} allows, max_groups {limits.max_groups}."
+            fail(source, f"{path}.spans", message, "Let the op span fewer groups, or raise the machine's max_groups.")
         ops.append(op)
     return tuple(ops)
 
@@ -155,12 +159,32 @@ def _deps(given: list[dict[str, Any]], index: Mapping[str, Op], source: str) -> 
             latency=int(data.get("latency", index[data["src"]].latency)),
             blocking=data.get("blocking", False),
             in_place=data.get("in_place", False),
+            ring=data.get("ring", False),
         )
         if dep.src == dep.dst and dep.distance == 0:
             message = f"{dep.src} depends on itself within one iteration (distance 0)."
             fail(source, f"deps[{at}]", message, "A value carried to the next iteration has distance 1.")
+        wrong = ring_error(dep, index)
+        if wrong is not None:
+            fail(source, f"deps[{at}].ring", *wrong)
         deps.append(dep)
     return tuple(deps)
+
+
+def ring_error(dep: Dep, index: Mapping[str, Op]) -> tuple[str, str] | None:
+    """What is wrong with a dep said to be carried by the ring of its dst, and what to try; None if nothing is."""
+    if not dep.ring:
+        return None
+    if index[dep.dst].smem_bytes == 0 and index[dep.dst].tmem_columns == 0:
+        message = f"{dep.dst} writes no buffer, so it has no ring to carry the recurrence {dep.src} -> {dep.dst}."
+        return message, f"Give {dep.dst} its smem_bytes or tmem_columns, or leave out `ring`."
+    if dep.distance < 1:
+        message = f"the recurrence {dep.src} -> {dep.dst} of the ring of {dep.dst} has distance 0."
+        return message, "With a ring of one buffer the next iteration writes it again: give it distance 1."
+    if dep.in_place:
+        message = f"{dep.src} -> {dep.dst} is a recurrence of a ring, which moves no value, and is said to be in place."
+        return message, "Leave out `ring` or `in_place`."
+    return None
 
 
 def _sets(data: Mapping[str, Any], key: str, index: Mapping[str, Op], source: str) -> tuple[tuple[str, ...], ...]:
@@ -181,7 +205,7 @@ def _unknown_op(id: str, index: Mapping[str, Op], source: str, path: str) -> Non
 
 
 def _machine_json(limits: Limits) -> dict[str, Any]:
-    numbers = {name: getattr(limits, name) for name in _LIMIT_NUMBERS}
+    numbers = {name: value for name in _LIMIT_NUMBERS if (value := getattr(limits, name)) != _SINCE.get(name)}
     return {"name": limits.name, "units": dict(limits.units), **numbers}
 
 
@@ -199,7 +223,7 @@ def _dep_json(dep: Dep, source_latency: int | None) -> dict[str, Any]:
     data: dict[str, Any] = {"src": dep.src, "dst": dep.dst, "distance": dep.distance}
     if dep.latency != source_latency:
         data["latency"] = dep.latency
-    for flag in ("blocking", "in_place"):
+    for flag in ("blocking", "in_place", "ring"):
         if getattr(dep, flag):
             data[flag] = True
     return data

@@ -1,11 +1,12 @@
-"""How long register values and buffers of a schedule live (rules 5 and 6)."""
+"""How long register values, buffers and values between groups of a schedule live (rules 5 and 6)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 from twill.schedule.modulo import Span
-from twill.schedule.problem import Dep, Op
+from twill.schedule.problem import Dep, Op, Problem
 from twill.schedule.schedule import Schedule
 
 
@@ -18,17 +19,13 @@ def register_lives(schedule: Schedule) -> dict[int, list[Span]]:
     """
     problem = schedule.problem
     index = {op.id: op for op in problem.ops}
-    uses: dict[str, list[Dep]] = defaultdict(list)
-    for dep in problem.deps:
-        uses[dep.src].append(dep)
-
     lives: dict[int, list[Span]] = {group: [] for group in range(len(schedule.groups))}
     for op in problem.ops:
         if not op.registers:
             continue
         home = set(schedule.placements[op.id].groups)
         held: dict[int, list[tuple[int, int]]] = defaultdict(list)  # group -> (use, released)
-        for dep in uses[op.id]:
+        for dep in uses(problem, op.id):
             use = schedule.start(dep.dst) + dep.distance * schedule.ii
             for group in schedule.placements[dep.dst].groups:
                 held[group].append((use, use + _hold(dep, index[dep.dst])))
@@ -60,24 +57,54 @@ def ring_life(schedule: Schedule, op: Op) -> tuple[int, str]:
     start = schedule.start(op.id)
     ends = [
         (schedule.start(dep.dst) + dep.distance * schedule.ii + index[dep.dst].completion - start, dep.dst)
-        for dep in schedule.problem.deps
-        if dep.src == op.id
+        for dep in uses(schedule.problem, op.id)
     ]
     return max(ends, default=(op.completion, ""), key=lambda end: end[0])
 
 
-def group_cap(schedule: Schedule, group: int) -> int:
-    """Registers per thread that the machine can give `group`, by its role and the warps of all groups (rule 4)."""
-    limits = schedule.problem.limits
-    if schedule.groups[group].producer:
-        return limits.producer_registers
-    producer_warps = sum(each.warps for each in schedule.groups if each.producer)
-    other_warps = sum(each.warps for each in schedule.groups if not each.producer)
-    left = limits.register_file - producer_file_registers(producer_warps, limits.producer_registers)
-    # The register file is given out in whole steps of 8 registers for each of a warp's 32 threads.
-    return max(0, min(limits.registers_per_thread, 8 * (left // (8 * 32 * max(1, other_warps)))))
+@dataclass(frozen=True)
+class Transfer:
+    """A register value on its way to other groups, through a ring of shared memory of its own.
+
+    life: cycles from its definition to the first use in group `last`, the latest of the groups it
+    goes to to begin. depth: slots of `slot_bytes` it takes, as its life needs.
+    """
+
+    id: str
+    life: int
+    last: int
+    depth: int
+    slot_bytes: int
 
 
-def producer_file_registers(producer_warps: int, producer_registers: int) -> int:
-    """Registers of the file that the producer groups take: their warps are allocated by fours."""
-    return 32 * 4 * -(-producer_warps // 4) * producer_registers
+def transfers(schedule: Schedule) -> tuple[Transfer, ...]:
+    """The transfers of a schedule, by op; none on a machine that does not say what they take (transfer_bytes 0)."""
+    problem, ii = schedule.problem, schedule.ii
+    if not problem.limits.transfer_bytes:
+        return ()
+    found = []
+    for op in problem.ops:
+        begins = foreign_begins(schedule, op)
+        if op.registers and begins:
+            last = max(begins, key=lambda group: begins[group])
+            life = begins[last] - schedule.start(op.id)
+            threads = 32 * op.min_warps * op.spans
+            size = problem.limits.transfer_bytes * threads * op.registers
+            found.append(Transfer(op.id, life, last, max(1, -(-life // ii)), size))
+    return tuple(found)
+
+
+def foreign_begins(schedule: Schedule, op: Op) -> dict[int, int]:
+    """For each group that uses the result of `op` without running it, the start of its first use there."""
+    home = set(schedule.placements[op.id].groups)
+    begins: dict[int, int] = {}
+    for dep in uses(schedule.problem, op.id):
+        use = schedule.start(dep.dst) + dep.distance * schedule.ii
+        for group in set(schedule.placements[dep.dst].groups) - home:
+            begins[group] = min(use, begins.get(group, use))
+    return begins
+
+
+def uses(problem: Problem, id: str) -> list[Dep]:
+    """The dependences that use the result of op `id`: those of its rings only say when a slot is free."""
+    return [dep for dep in problem.deps if dep.src == id and not dep.ring]

@@ -18,7 +18,9 @@ class Op:
     unit: functional unit. occupancy: cycles the unit is busy. issue: cycles its warp group's
     instruction stream is taken. latency: cycles until its result may be used. registers: per
     thread, of its result, in the group that holds it. smem_bytes, tmem_columns: of the buffer it
-    writes. min_warps: warps its group needs. variable_latency: must sit in a producer group.
+    writes. min_warps: warps its group needs. spans: warp groups it runs on together; it occupies its
+    unit once, but in each of them takes its issue, its waits, its registers and `min_warps` warps.
+    variable_latency: must sit in a producer group.
     label, location, members, subtile, work: for people and for the code generator; no rule reads them.
     """
 
@@ -31,6 +33,7 @@ class Op:
     smem_bytes: int = 0
     tmem_columns: int = 0
     min_warps: int = 1
+    spans: int = 1
     variable_latency: bool = False
     label: str = ""
     location: str = ""
@@ -53,7 +56,9 @@ class Dep:
     """v = dst starts no earlier than `latency` after u = src of `distance` iterations before.
 
     blocking: dst's group executes a wait before it may use the result. in_place: dst overwrites
-    src's registers (an accumulator), so the two are one value.
+    src's registers (an accumulator), so the two are one value. ring: dst may only write its buffer
+    again once src has read it, a recurrence that the ring of dst carries: the distance counts as
+    distance + depth of that ring - 1, and no value is moved.
     """
 
     src: str
@@ -62,6 +67,7 @@ class Dep:
     latency: int = 0
     blocking: bool = False
     in_place: bool = False
+    ring: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,9 @@ class Limits:
 
     reserved_registers: per thread of a consumer group, beyond its cap: already left out of
     registers_per_thread and register_file, to be added when the group's registers are allocated. No
-    rule reads it.
+    rule reads it. producer_registers: what a producer group has at least. transfer_bytes: of shared
+    memory, for each register and thread of a value that another group uses; 0 where what values take
+    on their way is not modelled. max_mbarriers: barriers in shared memory, two a ring slot.
     """
 
     units: Mapping[str, int]
@@ -84,6 +92,8 @@ class Limits:
     reserved_registers: int = 0
     signal_hop: int = 0
     value_hop: int = 0
+    transfer_bytes: int = 0
+    max_mbarriers: int = 65536
     name: str = "custom"
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from twill.schedule.problem import Problem
 from twill.schedule.schedule import Schedule
@@ -13,7 +14,10 @@ from twill.solve.bounds import RecMII, ResMII, rec_mii, res_mii
 from twill.solve.progress import Progress
 from twill.solve.tiers import TIERS
 
-__all__ = ["TIERS", "Progress", "RecMII", "ResMII", "rec_mii", "res_mii", "solve"]
+if TYPE_CHECKING:
+    from twill.solve.enumeration import Optima
+
+__all__ = ["TIERS", "Progress", "RecMII", "ResMII", "best", "optima", "rec_mii", "res_mii", "solve"]
 
 
 def solve(
@@ -40,3 +44,45 @@ def solve(
     from twill.solve.search import Search
 
     return Search(problem, time_limit=time_limit, seed=seed, progress=progress, stop=stop, tiers=tiers).run()
+
+
+def best(
+    problem: Problem,
+    count: int,
+    *,
+    time_limit: float = 60,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    tiers: Sequence[str] = TIERS,
+    first: Schedule | None = None,
+) -> tuple[Schedule, ...]:
+    """Up to `count` genuinely different schedules of the best interval found, in the order of the tiers.
+
+    Different are roles, orders, stages or ring depths, not mere slots (`twill.solve.signature`). Fewer
+    come back where no more exist or time is over; where nothing was found, the one answer of `solve` that
+    says so. `provenance["best"]` has the place of each and whether it is `proved` that nothing else comes
+    before it. first: an answer of `solve` for the same problem, to go on from. The rest is as for `solve`.
+    """
+    return optima(
+        problem, count, time_limit=time_limit, seed=seed, progress=progress, stop=stop, tiers=tiers, first=first
+    ).schedules
+
+
+def optima(
+    problem: Problem,
+    count: int,
+    *,
+    time_limit: float = 60,
+    seed: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    tiers: Sequence[str] = TIERS,
+    first: Schedule | None = None,
+) -> Optima:
+    """What `best` returns, and whether it is proved that there is nothing else."""
+    from twill.solve.enumeration import enumerate_optima
+
+    return enumerate_optima(
+        problem, count, time_limit=time_limit, seed=seed, progress=progress, stop=stop, tiers=tiers, first=first
+    )

@@ -54,14 +54,19 @@ def res_mii(problem: Problem) -> ResMII:
 def rec_mii(problem: Problem, hops: Mapping[int, int] | None = None) -> RecMII:
     """ceil(latency / distance), the largest over all cycles of dependences; exact.
 
-    hops: cycles to add to the latency of dependences (by index), where no grouping avoids them.
+    Recurrences that a ring carries are left out: a deeper ring removes them. hops: cycles to add to
+    the latency of dependences (by index), where no grouping avoids them.
     Raises InputError for a cycle of distance 0 and positive latency: it can never be scheduled.
 
     Cycles of growing ratio are found one after the other: while some cycle has
     latency - ii * distance > 0, ii is raised to that cycle's ratio.
     """
     hops = hops or {}
-    edges = [(dep.src, dep.dst, dep.latency + hops.get(k, 0), dep.distance) for k, dep in enumerate(problem.deps)]
+    edges = [
+        (dep.src, dep.dst, dep.latency + hops.get(k, 0), dep.distance)
+        for k, dep in enumerate(problem.deps)
+        if not dep.ring
+    ]
     best = RecMII(0, (), 0, 0)
     while cycle := _positive_cycle([op.id for op in problem.ops], edges, best.ii):
         latency = sum(edge[2] for edge in cycle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
@@ -94,39 +94,77 @@ class Engine:
                 slice_ *= 2
         return best
 
+    def abreast(
+        self, models: Sequence[cp_model.CpModel], effort: float, linearization: int, hints: Sequence[Mapping[int, int]]
+    ) -> list[Outcome]:
+        """One CP-SAT call for each model, all at the same time, each of at most `effort` deterministic time.
+
+        Which of them ends first makes no difference. Raises Interrupted when the search is over.
+        """
+        if self.over:
+            raise Interrupted
+        for model, hint in zip(models, hints, strict=True):
+            model.clear_hints()
+            for index, value in hint.items():
+                model.add_hint(model.get_int_var_from_proto_index(index), value)
+        return [
+            self._outcome(model, status, solver)
+            for model, (status, solver) in zip(models, self._slices(models, linearization, effort), strict=True)
+        ]
+
+    @staticmethod
+    def _outcome(model: cp_model.CpModel, status: int, solver: cp_model.CpSolver) -> Outcome:
+        found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
+        minimized = found and model.has_objective()
+        return Outcome(
+            tuple(solver.response_proto.solution) if found else None,
+            round(solver.objective_value) if minimized else 0,
+            round(solver.best_objective_bound) if minimized else 0,
+            status in (cp_model.OPTIMAL, cp_model.INFEASIBLE),
+        )
+
     def _slice(self, model: cp_model.CpModel, linearization: int, effort: float) -> tuple[int, cp_model.CpSolver]:
-        """One CP-SAT call, on a thread of its own so that Ctrl-C and `stop` are seen at once."""
-        solver = cp_model.CpSolver()
-        solver.parameters.num_workers = 1
-        solver.parameters.random_seed = self.seed
-        solver.parameters.linearization_level = linearization
-        solver.parameters.max_deterministic_time = effort
-        solver.parameters.max_time_in_seconds = max(0.01, self.time_limit - self.seconds)
-        solver.parameters.catch_sigint_signal = False
-        answer: list[int] = []
-        failure: list[BaseException] = []
+        return self._slices([model], linearization, effort)[0]
 
-        done = threading.Event()
+    def _slices(
+        self, models: Sequence[cp_model.CpModel], linearization: int, effort: float
+    ) -> list[tuple[int, cp_model.CpSolver]]:
+        """CP-SAT calls, each on a thread of its own so that Ctrl-C and `stop` are seen at once."""
+        solvers = []
+        for _ in models:
+            solver = cp_model.CpSolver()
+            solver.parameters.num_workers = 1
+            solver.parameters.random_seed = self.seed
+            solver.parameters.linearization_level = linearization
+            solver.parameters.max_deterministic_time = effort
+            solver.parameters.max_time_in_seconds = max(0.01, self.time_limit - self.seconds)
+            solver.parameters.catch_sigint_signal = False
+            solvers.append(solver)
+        answers: dict[int, int] = {}
+        failures: list[BaseException] = []
+        done = [threading.Event() for _ in models]
 
-        def work() -> None:
+        def work(k: int) -> None:
             try:
-                answer.append(solver.solve(model))
+                answers[k] = solvers[k].solve(models[k])
             except BaseException as error:  # handed to the caller below
-                failure.append(error)
+                failures.append(error)
             finally:
-                done.set()
+                done[k].set()
 
-        threading.Thread(target=work, name="cp-sat", daemon=True).start()
-        # An event, since Ctrl-C in the middle of Thread.join can leave a running thread marked as ended.
-        while not done.is_set():
-            try:
-                done.wait(0.05)
-                if self.stop is not None and self.stop():
+        for k in range(len(models)):
+            threading.Thread(target=work, args=(k,), name="cp-sat", daemon=True).start()
+        # Events, since Ctrl-C in the middle of Thread.join can leave a running thread marked as ended.
+        for k, event in enumerate(done):
+            while not event.is_set():
+                try:
+                    event.wait(0.05)
+                    if self.stop is not None and self.stop():
+                        self.interrupted = True
+                except KeyboardInterrupt:
                     self.interrupted = True
-            except KeyboardInterrupt:
-                self.interrupted = True
-            if self.interrupted and not done.is_set():
-                solver.stop_search()
-        if failure:
-            raise failure[0]
-        return answer[0], solver
+                if self.interrupted and not event.is_set():
+                    solvers[k].stop_search()
+        if failures:
+            raise failures[0]
+        return [(answers[k], solver) for k, solver in enumerate(solvers)]

@@ -10,17 +10,17 @@ from typing import Literal
 from ortools.sat.python import cp_model
 
 from twill.schedule.problem import Dep, Op
-from twill.solve.variables import Variables
+from twill.solve.variables import Moment, Variables
 
 
 @dataclass(frozen=True)
 class Life:
-    """A register value in one group: stage and slot of its begin and of its end (exclusive).
+    """The value of `op` in one group: stage and slot of its begin and of its end (exclusive).
 
     alive: the literal that it is ever there; True when it always is.
     """
 
-    registers: int
+    op: Op
     alive: cp_model.IntVar | Literal[True]
     stage: cp_model.LinearExprT
     slot: cp_model.IntVar
@@ -29,23 +29,33 @@ class Life:
 
 
 class Lives:
-    """The lives of all values, group by group. `foreign[u, g]`: group g uses value u and does not define it."""
+    """The lives of all values, group by group. `foreign[u, g]`: group g uses value u and does not define it.
+
+    first_use[u, g]: where foreign, the stage and slot of the first use there.
+    """
 
     def __init__(self, variables: Variables) -> None:
         self.v = variables
         self.model = variables.model
         self.problem = variables.problem
         self.foreign: dict[tuple[str, int], cp_model.IntVar] = {}
+        self.first_use: dict[tuple[str, int], Moment] = {}
+        self._ends: dict[str, Moment] = {}
+        self._by_group: dict[int, list[Life]] = {}
         self._uses: dict[str, list[Dep]] = defaultdict(list)
         for dep in self.problem.deps:
-            self._uses[dep.src].append(dep)
+            if not dep.ring:  # which moves no value
+                self._uses[dep.src].append(dep)
         farthest = max((dep.distance for dep in self.problem.deps), default=0)
         holds = max(op.occupancy for op in self.problem.ops) // variables.lowest
         self._reach = variables.reach + farthest + holds + 2
 
     def in_group(self, group: int) -> list[Life]:
         """Every value that may live in `group`."""
-        return [life for op in self.problem.ops if op.registers > 0 and (life := self._life(op, group))]
+        if group not in self._by_group:
+            values = [op for op in self.problem.ops if op.registers > 0]
+            self._by_group[group] = [life for op in values if (life := self._life(op, group))]
+        return self._by_group[group]
 
     def copies(self, life: Life, slot: cp_model.IntVar) -> cp_model.LinearExprT:
         """Copies of a value alive at a slot: end stage - begin stage + [end slot > slot] - [begin slot > slot].
@@ -76,23 +86,33 @@ class Lives:
         Where one use without a hold ends it, that op's slot is the end, so that the values of an
         accumulator chain, each beginning where another ends, cancel out to one.
         """
-        settled = self._settled(op)
-        if settled is not None and settled != group:
+        settled = self.v.grouping.settled(self.v.grouping.class_of[op.id])
+        if settled is not None and group not in settled:
             return None
-        alive: cp_model.IntVar | Literal[True] = True if settled == group else self.v.on(op.id, group)
+        alive: cp_model.IntVar | Literal[True] = self.v.on(op.id, group) if settled is None else True
         uses = self._last_uses(self._uses[op.id])
-        if len(uses) == 1 and self._hold(uses[0]) == 0 and (uses[0].latency > 0 or uses[0].src == uses[0].dst):
+        if len(uses) == 1 and self.hold(uses[0]) == 0 and (uses[0].latency > 0 or uses[0].src == uses[0].dst):
             last = uses[0].dst
             end_stage, end_slot = self.v.stage[last] + uses[0].distance, self.v.slot[last]
         else:
-            end_stage, end_slot, end = self._point(f"end of {op.id} in {group}")
+            end_stage, end_slot = self._end(op, uses)
+        return Life(op, alive, self.v.stage[op.id], self.v.slot[op.id], end_stage, end_slot)
+
+    def _end(self, op: Op, uses: list[Dep]) -> Moment:
+        """The end of a value that stays at home, whichever group that is."""
+        if op.id not in self._ends and self.v.settled(op.id, *(dep.dst for dep in uses)):
+            released = [self.v.pinned[dep.dst] + dep.distance * self.v.lowest + self.hold(dep) for dep in uses]
+            self._ends[op.id] = self.v.instant(max([self.v.pinned[op.id] + 1, *released]))
+        if op.id not in self._ends:
+            stage, slot, end = self._point(f"end of {op.id}")
             self.model.add(end >= self.v.start[op.id] + 1)
-            self.v.precede((self.v.stage[op.id], self.v.slot[op.id]), (end_stage, end_slot), strictly=True)
+            self.v.precede((self.v.stage[op.id], self.v.slot[op.id]), (stage, slot), strictly=True)
             for dep in uses:
                 self.model.add(end >= self._released(dep))
                 used = (self.v.stage[dep.dst] + dep.distance, self.v.slot[dep.dst])
-                self.v.precede(used, (end_stage, end_slot), strictly=self._hold(dep) > 0)
-        return Life(op.registers, alive, self.v.stage[op.id], self.v.slot[op.id], end_stage, end_slot)
+                self.v.precede(used, (stage, slot), strictly=self.hold(dep) > 0)
+            self._ends[op.id] = (stage, slot)
+        return self._ends[op.id]
 
     def _anywhere(self, op: Op, group: int, uses: list[tuple[Dep, cp_model.IntVar]]) -> Life:
         """A value that may be sent: elsewhere it lives from the first use there to the last."""
@@ -103,6 +123,7 @@ class Lives:
         self.model.add_max_equality(alive, [home, foreign])
         self.model.add_at_most_one(home, foreign)
         stage, slot, begin = self._point(f"begin of {name}")
+        self.first_use[op.id, group] = (stage, slot)
         end_stage, end_slot, end = self._point(f"end of {name}")
         self.model.add(slot == self.v.slot[op.id]).only_enforce_if(home)
         self.model.add(stage == self.v.stage[op.id]).only_enforce_if(home)
@@ -118,12 +139,7 @@ class Lives:
             self.model.add(end >= self._released(dep)).only_enforce_if(on)
             first.append(is_first)
         self.model.add_bool_or(~foreign, *first)
-        return Life(op.registers, alive, stage, slot, end_stage, end_slot)
-
-    def _settled(self, op: Op) -> int | None:
-        """The group of `op` where symmetry breaking has fixed it."""
-        k = self.v.grouping.class_of[op.id]
-        return k if k < min(self.v.grouping.clique, self.v.grouping.max_groups) else None
+        return Life(op, alive, stage, slot, end_stage, end_slot)
 
     def _point(self, name: str) -> tuple[cp_model.IntVar, cp_model.IntVar, cp_model.LinearExprT]:
         stage, slot = self.v.moment(name, self._reach)
@@ -131,9 +147,9 @@ class Lives:
 
     def _released(self, dep: Dep) -> cp_model.LinearExprT:
         """When a use lets its operand go: start(v) + distance * ii + hold(v)."""
-        return self.v.start[dep.dst] + dep.distance * self.v.ii + self._hold(dep)
+        return self.v.start[dep.dst] + dep.distance * self.v.ii + self.hold(dep)
 
-    def _hold(self, dep: Dep) -> int:
+    def hold(self, dep: Dep) -> int:
         """Cycles an asynchronous op still reads its operand after its start; none if it overwrites it in place."""
         user = self.problem.op(dep.dst)
         return user.occupancy if user.asynchronous and not dep.in_place and dep.src != dep.dst else 0
@@ -149,7 +165,7 @@ class Lives:
     def _outlasts(self, a: Dep, b: Dep) -> bool:
         """Whether a's use releases the operand no sooner than b's in every schedule."""
         path = self._paths.get((b.dst, a.dst))
-        return path is not None and a.distance >= b.distance and path + self._hold(a) >= self._hold(b)
+        return path is not None and a.distance >= b.distance and path + self.hold(a) >= self.hold(b)
 
     @cached_property
     def _paths(self) -> dict[tuple[str, str], int]:

@@ -68,7 +68,7 @@ class Objective:
 
     def groups(self) -> Goal:
         """Number of groups with an op on them."""
-        return Goal("groups", sum(self.v.used), max(1, min(self.v.grouping.clique, len(self.v.used))))
+        return Goal("groups", sum(self.v.used), max(1, min(self.v.grouping.least_groups, len(self.v.used))))
 
     def slack(self) -> Goal:
         """min(ii, least of start(v) + distance * ii - start(u) - latency - hop), over the blocking dependences
@@ -78,7 +78,7 @@ class Objective:
         """
         late = self.model.new_int_var(-self.v.highest, 0, "minus the slack")
         for dep in self.problem.deps:
-            if dep.blocking and not self.problem.op(dep.src).variable_latency:
+            if dep.blocking and not dep.ring and not self.problem.op(dep.src).variable_latency:
                 self.model.add(self.c.gap(dep) - dep.latency - self.c.hop_term(dep) >= -late)
         return Goal("slack", late, -self.v.highest, sign=-1)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from twill.schedule.problem import Limits, Problem
+from dataclasses import replace
+
+from twill.schedule.lifetimes import register_lives
+from twill.schedule.modulo import peak
+from twill.schedule.problem import Problem
 from twill.schedule.schedule import Group, Placement, Schedule, Status
 from twill.solve.tiers import needed_depth
 from twill.solve.variables import Solution
+
+STEP = 8  # registers per thread are allocated in steps
 
 
 def schedule(problem: Problem, solution: Solution, status: Status, lower_bound: int, reason: str) -> Schedule:
@@ -16,7 +22,7 @@ def schedule(problem: Problem, solution: Solution, status: Status, lower_bound: 
     placements = {}
     for op in problem.ops:
         stage, slot = divmod(start[op.id], solution.ii)
-        placements[op.id] = Placement(stage, slot, (number[solution.group[op.id]],))
+        placements[op.id] = Placement(stage, slot, tuple(sorted(number[group] for group in solution.groups[op.id])))
     bare = Schedule(
         problem=problem,
         status=status,
@@ -33,7 +39,7 @@ def schedule(problem: Problem, solution: Solution, status: Status, lower_bound: 
         for op in problem.ops
         if op.smem_bytes > 0 or op.tmem_columns > 0
     }
-    return Schedule(**{**bare.__dict__, "rings": rings})
+    return replace(bare, rings=rings, groups=_budgets(bare))
 
 
 def nothing(problem: Problem, status: Status, lower_bound: int, reason: str) -> Schedule:
@@ -42,22 +48,41 @@ def nothing(problem: Problem, status: Status, lower_bound: int, reason: str) -> 
 
 
 def _groups(problem: Problem, solution: Solution) -> tuple[tuple[Group, ...], dict[int, int]]:
-    """The groups, producers first, otherwise in the order of their first ops; and the model's number -> theirs."""
-    ops = {g: [op for op in problem.ops if solution.group[op.id] == g] for g in sorted(set(solution.group.values()))}
+    """The groups, producers first, otherwise in the order of their first ops, with no registers yet.
+
+    And the model's number of each -> theirs.
+    """
+    used = sorted({group for groups in solution.groups.values() for group in groups})
+    ops = {g: [op for op in problem.ops if g in solution.groups[op.id]] for g in used}
     rank = {op.id: k for k, op in enumerate(problem.ops)}
     order = sorted(ops, key=lambda g: (not ops[g][0].variable_latency, rank[ops[g][0].id]))
-    warps = {g: max(op.min_warps for op in ops[g]) for g in order}
-    producing = sum(warps[g] for g in order if ops[g][0].variable_latency)
-    consuming = sum(warps.values()) - producing
-    cap = consumer_registers(problem.limits, producing, consuming)
-    groups = []
-    for g in order:
-        producer = ops[g][0].variable_latency
-        groups.append(Group(warps[g], problem.limits.producer_registers if producer else cap, producer))
-    return tuple(groups), {g: k for k, g in enumerate(order)}
+    groups = tuple(Group(max(op.min_warps for op in ops[g]), 0, ops[g][0].variable_latency) for g in order)
+    return groups, {g: k for k, g in enumerate(order)}
 
 
-def consumer_registers(limits: Limits, producer_warps: int, other_warps: int) -> int:
-    """Registers per thread of the groups that are no producers (rule 4)."""
-    left = limits.register_file - 128 * -(-producer_warps // 4) * limits.producer_registers
-    return min(limits.registers_per_thread, 8 * (left // (256 * max(1, other_warps))))
+def _budgets(bare: Schedule) -> tuple[Group, ...]:
+    """The groups with the registers that their values need, and what the file has left shared out (rule 4).
+
+    All producers get the same, producer_registers or as many steps more as their values need. The other
+    groups are raised to the highest common level, of whole steps, at which the file holds them all.
+    """
+    limits, groups = bare.problem.limits, bare.groups
+    peaks = {group: peak(lives, bare.ii)[1] if lives else 0 for group, lives in register_lives(bare).items()}
+    most = limits.registers_per_thread
+    quota = limits.producer_registers
+    asked = max((peaks[g] for g, group in enumerate(groups) if group.producer), default=0)
+    quota += _rounded(max(0, asked - quota))
+    producing = sum(group.warps for group in groups if group.producer)
+    left = limits.register_file - 128 * -(-producing // 4) * quota
+    consuming = [(group.warps, _rounded(peaks[g])) for g, group in enumerate(groups) if not group.producer]
+    level = _rounded(most)
+    while level and sum(32 * warps * max(need, level) for warps, need in consuming) > left:
+        level -= STEP
+    return tuple(
+        replace(group, registers=quota if group.producer else min(most, max(level, _rounded(peaks[g]))))
+        for g, group in enumerate(groups)
+    )
+
+
+def _rounded(registers: int) -> int:
+    return -(-registers // STEP) * STEP

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 
+from twill.baselines import list_schedule
 from twill.errors import InputError
 from twill.schedule.problem import Problem
 from twill.schedule.schedule import Schedule, Tier
-from twill.solve import result
+from twill.solve import neighborhood, result
 from twill.solve.bounds import rec_mii, res_mii
 from twill.solve.conflict import conflict
 from twill.solve.constraints import Constraints
 from twill.solve.engine import Engine, Interrupted, Outcome
 from twill.solve.grouping import Grouping, forced_hop, gathered, grouping, hop
 from twill.solve.objective import Goal, Objective
+from twill.solve.packing import kept_in_groups, packings
 from twill.solve.progress import Progress
 from twill.solve.tiers import SCORES
 from twill.solve.validate import validate
@@ -26,6 +29,14 @@ WINDOW_EFFORT = 2.0  # to exclude a window of intervals, before it is split
 SHORTEN_EFFORT = 6.0  # to minimize ii directly, where a window was not settled
 LAST_EFFORT = 16.0  # to exclude one interval that could not be split
 TIER_EFFORT = 8.0  # to settle one tier
+
+# Ops beyond which the whole model at once is too hard to find a first schedule in (docs/solver-notes.md).
+MANY = 30
+WIDE = 100  # classes of ops times groups they may be on, beyond which there is only that search
+PACKINGS = 2  # ways to settle the groups that are tried
+SEEDS = len(neighborhood.MEMORY)  # searches of each way at each interval
+FIRST_STEPS, STEPS = 48, 36  # neighborhoods at the lower bound, and at any other interval
+FAILURES = 3  # intervals that may prove too hard
 
 
 class Search:
@@ -49,6 +60,9 @@ class Search:
         self.problem = problem
         self.tiers = tuple(tiers)
         self.grouping = grouping(problem)
+        # Whether the whole model, with its groups open, is small enough to be built and refuted.
+        self.whole = len(problem.ops) <= MANY or len(self.grouping.classes) * self.grouping.max_groups <= WIDE
+        self.settled: Problem | None = None  # the problem with groups as in the best schedule, where not
         self.engine = Engine(time_limit, seed, stop)
         self.tell = progress or (lambda record: None)
         self.best: Solution | None = None
@@ -92,7 +106,11 @@ class Search:
         return max(total, res_mii(self.problem).ii, rec_mii(self.problem).ii)
 
     def _find(self) -> None:
-        """Try MII, then intervals ever further above it, until one is feasible."""
+        """Try MII, then intervals ever further above it, until one is feasible; many ops by neighborhoods."""
+        if len(self.problem.ops) > MANY:
+            self._descend()
+        if self.best is not None or not self.whole:
+            return
         ii, step, longest = self.lower, max(1, self.lower // 64), self._longest()
         while True:
             self._report("interval")
@@ -103,6 +121,39 @@ class Search:
             if ii >= longest:
                 return
             ii, step = min(ii + step, longest), 2 * step
+
+    def _descend(self) -> None:
+        """Many ops: a list schedule first, then large neighborhood search at the bound, then halfway between."""
+        listed = list_schedule(self.problem)
+        if listed.placements:
+            start = {id: listed.start(id) for id in listed.placements}
+            groups = {id: at.groups for id, at in listed.placements.items()}
+            self._take(Solution(listed.ii, start, groups, {}))
+            self.settled = kept_in_groups(self.problem, groups)
+        settled = packings(self.problem)[:PACKINGS]
+        low, high = self.lower, self.best.ii if self.best else self._longest() + 1
+        tries = [(self.lower, FIRST_STEPS)] * (low < high)
+        failures = 0
+        while tries and settled:
+            ii, steps = tries.pop()
+            self._report("interval")
+            for packed, seed in product(settled, range(SEEDS)):
+                found = neighborhood.search(packed, ii, self.engine, self.engine.seed + seed, steps)
+                if found is not None:
+                    self._take(found)
+                    high = ii
+                    settled = [packed]
+                    self.settled = packed
+                    break
+            else:
+                low, failures = ii + 1, failures + 1
+            if low < high and failures <= FAILURES:
+                near = low + (high - low) // 8 if high > 1.5 * low else (low + high - 1) // 2
+                tries.append((near, STEPS))
+
+    def _take(self, solution: Solution) -> None:
+        self.best = solution
+        self._report("interval")
 
     def _narrowed(self) -> list[Grouping]:
         """Groupings to look for a schedule in, the narrowest first; the last one leaves nothing out."""
@@ -122,6 +173,8 @@ class Search:
         single interval that cannot be settled in a larger one stays open and ends the proof there.
         """
         top = self.best.ii - 1 if self.best else self._longest()
+        if not self.whole:
+            return
         windows = [(self.lower, top)]
         stuck: list[int] = []
         shortened = False
@@ -174,8 +227,12 @@ class Search:
         goals: list[Goal] = []
         tiers: list[Tier] = []
         try:
-            variables = Variables(self.problem, self.grouping, ii, ii)
+            groups = self.grouping if self.whole or self.settled is None else grouping(self.settled)
+            variables = Variables(self.problem, groups, ii, ii)
             goals = Objective(Constraints(variables).add_constraints()).goals(self.tiers)
+            if groups is not self.grouping:  # what is proved has to hold for all groupings
+                least = max(1, self.grouping.least_groups)
+                goals = [replace(goal, least=least) if goal.name == "groups" else goal for goal in goals]
             hint = variables.encode(self.best)
             for goal in goals:
                 value, bound = self._score(goal), goal.least
@@ -183,7 +240,7 @@ class Search:
                     self._report(goal.name)
                     variables.model.minimize(goal.expression)
                     outcome = self.engine.run(variables.model, TIER_EFFORT, hint)
-                    bound = max(bound, outcome.bound)
+                    bound = max(bound, outcome.bound) if groups is self.grouping else bound
                     if outcome.values is not None:
                         value = outcome.objective
                         self.best = variables.decode(outcome.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from twill.schedule.problem import Dep
 from twill.schedule.schedule import Schedule
 from twill.solve.grouping import hop
 
@@ -20,7 +21,8 @@ def total_time(schedule: Schedule) -> int:
 def register_traffic(schedule: Schedule) -> int:
     """Registers per thread that values take in groups that use them without defining them, summed."""
     at = schedule.placements
-    foreign = {(d.src, g) for d in schedule.problem.deps for g in set(at[d.dst].groups) - set(at[d.src].groups)}
+    uses = [dep for dep in schedule.problem.deps if not dep.ring]
+    foreign = {(dep.src, g) for dep in uses for g in set(at[dep.dst].groups) - set(at[dep.src].groups)}
     return sum(schedule.problem.op(id).registers for id, _ in foreign)
 
 
@@ -32,12 +34,13 @@ def groups(schedule: Schedule) -> int:
 def slack(schedule: Schedule) -> int:
     """Cycles by which every awaited result of fixed latency may be late before its wait stalls; at most ii.
 
-    What varies by nature, a load, has its slack in the depth of its ring (`ring_slack`).
+    What varies by nature, a load, has its slack in the depth of its ring (`ring_slack`), as have the
+    recurrences that a ring carries.
     """
-    at, least = schedule.placements, schedule.ii
+    least = schedule.ii
     for dep in schedule.problem.deps:
-        if dep.blocking and not schedule.problem.op(dep.src).variable_latency:
-            apart = 0 if set(at[dep.dst].groups) <= set(at[dep.src].groups) else hop(schedule.problem, dep)
+        if dep.blocking and not dep.ring and not schedule.problem.op(dep.src).variable_latency:
+            apart = _hop(schedule, dep)
             gap = schedule.start(dep.dst) + dep.distance * schedule.ii - schedule.start(dep.src)
             least = min(least, gap - dep.latency - apart)
     return least
@@ -53,14 +56,24 @@ def ring_slack(schedule: Schedule) -> int:
 
 
 def needed_depth(schedule: Schedule, id: str) -> int:
-    """The least depth that covers the life of the buffer op `id` writes (rule 6)."""
+    """The least depth that covers the life of the buffer op `id` writes and frees it in time (rules 6 and 1)."""
     problem, ii = schedule.problem, schedule.ii
     ends = [
         schedule.start(dep.dst) + dep.distance * ii + problem.op(dep.dst).completion - schedule.start(id)
         for dep in problem.deps
-        if dep.src == id
+        if dep.src == id and not dep.ring
     ]
-    return max(1, -(-max(ends, default=problem.op(id).completion) // ii))
+    depth = max(1, -(-max(ends, default=problem.op(id).completion) // ii))
+    for dep in problem.deps:
+        if dep.dst == id and dep.ring:
+            free = schedule.start(dep.src) + dep.latency + _hop(schedule, dep)
+            depth = max(depth, -(-(free - schedule.start(id)) // ii) - dep.distance + 1)
+    return depth
+
+
+def _hop(schedule: Schedule, dep: Dep) -> int:
+    at = schedule.placements
+    return 0 if set(at[dep.dst].groups) <= set(at[dep.src].groups) else hop(schedule.problem, dep)
 
 
 SCORES: Mapping[str, Callable[[Schedule], int]] = {

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from twill.errors import InputError
+from twill.schedule.graph_file import ring_error
 from twill.schedule.problem import Problem
 
 _OP_NUMBERS = ("occupancy", "issue", "latency", "registers", "smem_bytes", "tmem_columns")
-_LIMIT_NUMBERS = ("smem_bytes", "tmem_columns", "registers_per_thread", "register_file", "producer_registers")
+_LIMIT_NUMBERS = (
+    "smem_bytes",
+    "tmem_columns",
+    "registers_per_thread",
+    "register_file",
+    "producer_registers",
+    "transfer_bytes",
+    "max_mbarriers",
+)
 LARGEST = 10**7  # cycles, bytes or registers: beyond it sums over a loop could leave 64-bit integers
+MOST_SPANS = 64  # warp groups of one op
 
 
 def validate(problem: Problem) -> None:
@@ -30,12 +41,16 @@ def validate(problem: Problem) -> None:
         for number in _OP_NUMBERS:
             _require(0 <= getattr(op, number) <= LARGEST, f"Op {op.id} has {number} {getattr(op, number)}")
         _require(op.min_warps >= 1, f"Op {op.id} has min_warps {op.min_warps}")
-    ids = {op.id for op in problem.ops}
+        _require(1 <= op.spans <= MOST_SPANS, f"Op {op.id} has spans {op.spans}")
+    ids = {op.id: op for op in problem.ops}
     for dep in problem.deps:
         for end in (dep.src, dep.dst):
             _known(end, ids, f"The dependence {dep.src} -> {dep.dst}")
         _require(0 <= dep.latency <= LARGEST, f"The dependence {dep.src} -> {dep.dst} has latency {dep.latency}")
         _require(0 <= dep.distance <= 1000, f"The dependence {dep.src} -> {dep.dst} has distance {dep.distance}")
+        wrong = ring_error(dep, ids)
+        if wrong is not None:
+            raise InputError(f"In the dependence {dep.src} -> {dep.dst}, {wrong[0]}", hint=wrong[1])
     for name, sets in (("colocate", problem.colocate), ("separate", problem.separate)):
         for set_ in sets:
             for id in set_:
@@ -47,7 +62,7 @@ def validate(problem: Problem) -> None:
     _require(problem.trip_count >= 0, f"The trip count is {problem.trip_count}")
 
 
-def _known(id: str, ids: set[str], what: str) -> None:
+def _known(id: str, ids: Collection[str], what: str) -> None:
     if id not in ids:
         raise InputError(f"{what} names {id}, which is no op of the problem.")
 

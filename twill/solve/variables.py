@@ -15,11 +15,11 @@ Moment = tuple[cp_model.LinearExprT, cp_model.IntVar]  # stage, slot
 
 @dataclass(frozen=True)
 class Solution:
-    """A point of the model: the interval, each op's start (the anchor's is 0) and group, and extra ring depths."""
+    """A point of the model: the interval, each op's start (the anchor's is 0) and groups, and extra ring depths."""
 
     ii: int
     start: Mapping[str, int]
-    group: Mapping[str, int]
+    groups: Mapping[str, tuple[int, ...]]
     extra: Mapping[str, int]
 
 
@@ -30,9 +30,17 @@ class Variables:
     slot, stage: of each op, 0 <= slot < ii; start = stage * ii + slot. The anchor, an op of the busiest
     unit, starts at 0, since a schedule may be shifted in time at will; other stages may be negative.
     member: member[k][g] says that class k runs on group g.
+    pinned: starts of ops that are given, counted from the anchor's; only with a fixed interval.
     """
 
-    def __init__(self, problem: Problem, grouping: Grouping, lowest: int, highest: int) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        grouping: Grouping,
+        lowest: int,
+        highest: int,
+        pinned: Mapping[str, int] | None = None,
+    ) -> None:
         self.problem = problem
         self.grouping = grouping
         self.lowest = lowest
@@ -48,8 +56,11 @@ class Variables:
         self.member: list[list[cp_model.IntVar]] = []
         self.used: list[cp_model.IntVar] = []
         self.extra: dict[str, cp_model.IntVar] = {}
+        self.pinned = dict(pinned or {})
+        self._known: dict[int, int] = {}  # values of constants, by index
         self._order: dict[tuple[int, int], cp_model.IntVar] = {}
         self._pairs: dict[tuple[int, int], cp_model.IntVar] = {}
+        self._subsets: dict[tuple[int, int], cp_model.IntVar] = {}
         self._add_times()
         self._add_groups()
 
@@ -60,6 +71,16 @@ class Variables:
         if not self.fixed:
             self.model.add(slot < self.ii)
         return stage, slot
+
+    def instant(self, start: int) -> tuple[cp_model.IntVar, cp_model.IntVar]:
+        """The (stage, slot) of a point in time that is given, as constants of the model."""
+        stage, slot = (self.model.new_constant(value) for value in divmod(start, self.lowest))
+        self._known[slot.index] = start % self.lowest
+        return stage, slot
+
+    def settled(self, *ids: str) -> bool:
+        """Whether all these ops are pinned, so that nothing between them is left to decide."""
+        return all(id in self.pinned for id in ids)
 
     def times_ii(self, factor: cp_model.IntVar, low: int, high: int, name: str) -> cp_model.LinearExprT:
         """factor * ii, for a factor in [low, high]; linear when the interval is fixed."""
@@ -72,7 +93,11 @@ class Variables:
     def after(self, a: cp_model.IntVar, b: cp_model.IntVar) -> cp_model.IntVar:
         """The literal slot a > slot b; one for each pair, shared by all rules that ask."""
         key = (a.index, b.index)
-        if key not in self._order:
+        if key in self._order:
+            return self._order[key]
+        if a.index in self._known and b.index in self._known:
+            later = self._order[key] = self.model.new_constant(self._known[a.index] > self._known[b.index])
+        else:
             later = self._order[key] = self.model.new_bool_var(f"{a.name} > {b.name}")
             self.model.add(a >= b + 1).only_enforce_if(later)
             self.model.add(a <= b).only_enforce_if(~later)
@@ -90,18 +115,41 @@ class Variables:
             self.model.add(b[0] - a[0] >= self.after(a[1], b[1]))
 
     def together(self, u: str, v: str) -> cp_model.IntVar | bool:
-        """Whether ops u and v share a group: a constant where the grouping says so, else a literal."""
+        """Whether ops u and v share a group: a constant where the grouping says so, else a literal.
+
+        Where an op spans groups, the literal may be true without need.
+        """
         known = self.grouping.together(u, v)
         if known is not None:
             return known
         a, b = sorted((self.grouping.class_of[u], self.grouping.class_of[v]))
         if (a, b) not in self._pairs:
             same = self._pairs[a, b] = self.model.new_bool_var(f"same {a} {b}")
+            alone = self.grouping.spans(a) == self.grouping.spans(b) == 1
             for in_a, in_b in zip(self.member[a], self.member[b], strict=True):
                 self.model.add_bool_or(~in_a, ~in_b, same)
+                if not alone:
+                    continue
                 self.model.add_bool_or(~same, ~in_a, in_b)
                 self.model.add_bool_or(~same, ~in_b, in_a)
         return self._pairs[a, b]
+
+    def inside(self, src: str, dst: str) -> cp_model.IntVar | bool:
+        """Whether dst runs only on groups of src, so that no hop is paid: a constant, or a literal.
+
+        Where an op spans groups, the literal may be false without need.
+        """
+        known = self.grouping.inside(src, dst)
+        if known is not None:
+            return known
+        a, b = self.grouping.class_of[src], self.grouping.class_of[dst]
+        if self.grouping.spans(a) == self.grouping.spans(b) == 1:
+            return self.together(src, dst)
+        if (a, b) not in self._subsets:
+            inside = self._subsets[a, b] = self.model.new_bool_var(f"{b} inside {a}")
+            for in_a, in_b in zip(self.member[a], self.member[b], strict=True):
+                self.model.add_bool_or(~inside, ~in_b, in_a)
+        return self._subsets[a, b]
 
     def on(self, id: str, group: int) -> cp_model.IntVar:
         """The literal: op `id` runs on `group`."""
@@ -111,12 +159,12 @@ class Variables:
         """The solution that the values of all variables (by index) stand for."""
         ii = self.lowest if self.fixed else values[self.ii.index]
         start = {id: values[self.stage[id].index] * ii + values[slot.index] for id, slot in self.slot.items()}
-        group = {
-            op.id: next(g for g, literal in enumerate(row) if values[literal.index])
+        groups = {
+            op.id: tuple(g for g, literal in enumerate(row) if values[literal.index])
             for ops, row in zip(self.grouping.classes, self.member, strict=True)
             for op in ops
         }
-        return Solution(ii, start, group, {id: values[extra.index] for id, extra in self.extra.items()})
+        return Solution(ii, start, groups, {id: values[extra.index] for id, extra in self.extra.items()})
 
     def encode(self, solution: Solution) -> dict[int, int]:
         """Values by index of the variables that a solution of the same interval decides: a hint.
@@ -128,13 +176,17 @@ class Variables:
             values[self.stage[id].index], values[self.slot[id].index] = divmod(start, solution.ii)
         number: dict[int, int] = {}
         for ops, row in zip(self.grouping.classes, self.member, strict=True):
-            on = number.setdefault(solution.group[ops[0].id], len(number))
+            on = {number.setdefault(group, len(number)) for group in solution.groups[ops[0].id]}
             for g, literal in enumerate(row):
-                values[literal.index] = int(on == g)
+                values[literal.index] = int(g in on)
         return values
 
     def _add_times(self) -> None:
         for op in self.problem.ops:
+            if op.id in self.pinned:
+                self.stage[op.id], self.slot[op.id] = self.instant(self.pinned[op.id])
+                self.start[op.id] = self.pinned[op.id]
+                continue
             stage, slot = self.moment(op.id, self.reach)
             if op.id == self.anchor:
                 self.model.add(stage == 0)
@@ -143,15 +195,24 @@ class Variables:
             self.start[op.id] = self.times_ii(stage, -self.reach, self.reach, f"stage {op.id} * ii") + slot
 
     def _add_groups(self) -> None:
-        """Each class is on one group. Groups are alike until used: class k opens group g only after 0..g-1."""
+        """Each class is on as many groups as it spans.
+
+        Groups are alike until used: class k opens group g only after 0..g-1.
+        """
         groups, model = self.grouping, self.model
         for k in range(len(groups.classes)):
             row = [model.new_bool_var(f"class {k} on {g}") for g in range(groups.max_groups)]
-            model.add_exactly_one(row)
-            if k < groups.clique and k < groups.max_groups:
-                model.add(row[k] == 1)
+            alone, settled = groups.spans(k) == 1, groups.settled(k)
+            if alone:
+                model.add_exactly_one(row)
+            else:
+                model.add(sum(row) == groups.spans(k))
+            for g in settled or ():
+                model.add(row[g] == 1)
             for g in range(1, groups.max_groups):
-                model.add_bool_or(~row[g], *(self.member[j][g - 1] for j in range(k)))
+                model.add_bool_or(
+                    ~row[g], *(self.member[j][g - 1] for j in range(k)), *(() if alone else (row[g - 1],))
+                )
             self.member.append(row)
         for g in range(groups.max_groups):
             used = model.new_bool_var(f"group {g} used")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from attention_loop import II, schedule
-
-from twill.schedule.explain import explain, explain_data
+from tests.schedule.attention_loop import II, schedule
+from twill.explain import explain, explain_data
 from twill.schedule.problem import Dep
 
 VALID = schedule()
