@@ -7,7 +7,7 @@ NEWEST := .triton-newest
 .PHONY: demo test check golden bench gpu clean
 
 demo: $(VENV)/installed
-	$(BIN)/twill compile kernels/attention.py --arch hopper -o build/demo
+	$(BIN)/twill compile kernels/attention.py --arch hopper --no-tune -o build/demo
 
 test: $(VENV)/installed $(NEWEST)/installed
 	TWILL_NEWEST_TRITON=$(abspath $(NEWEST)) $(BIN)/python -m pytest -n 2
@@ -24,6 +24,8 @@ golden: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.compile_time
+	$(BIN)/python -m benchmarks.solve_time --runs 3 --time-limit 60
+	$(BIN)/python -m benchmarks.solve_scale
 
 # On a machine with a Hopper GPU, with the Python that has its torch and triton; nothing is installed.
 gpu:

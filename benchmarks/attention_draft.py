@@ -115,5 +115,7 @@ class Draft:
         for id in loads:
             self.ops[id] = replace(self.ops[id], smem_bytes=0)
 
-    def problem(self, name: str, limits: Limits, **sets: tuple[tuple[str, ...], ...]) -> Problem:
-        return Problem(name, limits, tuple(self.ops.values()), tuple(self.deps), TRIPS, **sets)
+    def problem(
+        self, name: str, limits: Limits, trip_count: int = TRIPS, **sets: tuple[tuple[str, ...], ...]
+    ) -> Problem:
+        return Problem(name, limits, tuple(self.ops.values()), tuple(self.deps), trip_count, **sets)

@@ -41,7 +41,7 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {
             "twill": __version__,
-            **{package: _version(package) for package in ("torch", "triton", "ortools", "numpy")},
+            **{package: _version(package) for package in ("torch", "triton", "ortools", "z3-solver", "numpy")},
         },
         **_commit(),
     }

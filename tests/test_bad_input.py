@@ -125,7 +125,7 @@ def test_what_fits_is_true(tmp_path):
 
 
 def test_tiles_that_exceed_the_registers(uncompiled):
-    says = ["matmul.py:58:5", "`matmul` has no schedule", "with 1 sub-tile, registers:", "acc alone takes 256", "-D"]
+    says = ["matmul.py:58:5", "`matmul` has no schedule", "with 1 sub-tile, registers:", "for acc 256", "-D"]
     uncompiled(4, says, MATMUL, "-D", "BLOCK_M=256", "-D", "BLOCK_N=256", "--no-tune")
 
 

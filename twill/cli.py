@@ -172,7 +172,10 @@ def compile_command(
 )
 @_json_flag
 def schedule(graph: str, time_limit: float, formulation: str, best: int, output: str | None, as_json: bool) -> None:
-    """Schedule a dependence graph of your own (a twill-graph/1 file)."""
+    """Schedule a dependence graph of your own.
+
+    GRAPH.json is a twill-graph/1 file.
+    """
     from twill import paper, report, ties
     from twill.explain import explain
     from twill.interrupt import ctrl_c_stops
@@ -299,7 +302,7 @@ def explain(schedule_file: str, questions: tuple[str, ...], no_what_if: bool, ti
 @click.option("-o", "--output", help="Also write the certificate to a file, as JSON.")
 @_json_flag
 def certify(schedule_file: str, time_limit: float, ii: int | None, output: str | None, as_json: bool) -> None:
-    """Check what a schedule claims: rules, bound, refutations, tiers.
+    """Check again what a schedule claims.
 
     The bound is derived again. Intervals that it leaves open are refuted again by CP-SAT and, on an
     encoding of its own, by Z3, which also refutes better values of every tier.

@@ -22,6 +22,7 @@ class Solver:
         self.context = z3.Context()
         self.solver = z3.SolverFor("QF_FD", ctx=self.context)
         self.solver.set("random_seed", engine.seed)
+        self.solver.set("ctrl_c", False)  # ours to hear: Z3's own handler outlives its check on another thread
         self.solver.from_string(system.text)
 
     def satisfied(self, assumptions: Sequence[str]) -> bool:
