@@ -72,7 +72,11 @@ class Engine:
             for index, value in (hint or {}).items():
                 model.add_hint(model.get_int_var_from_proto_index(index), value)
             budget = min(slice_, effort)
-            status, solver = self._slice(model, LINEARIZATION[turn % len(LINEARIZATION)], budget)
+            if minimizing:  # each slice starts from what the one before found
+                status, solver = self._slices([model], [LINEARIZATION[turn % len(LINEARIZATION)]], budget)[0]
+            else:
+                status, solver = self._first(model, budget)
+                effort, turn = effort - budget, turn + 1
             if status == cp_model.MODEL_INVALID:
                 raise ValueError(f"CP-SAT refuses the model: {model.validate()}")
             if status == cp_model.INFEASIBLE:
@@ -94,6 +98,11 @@ class Engine:
                 slice_ *= 2
         return best
 
+    def _first(self, model: cp_model.CpModel, effort: float) -> tuple[int, cp_model.CpSolver]:
+        """All settings at the same time; the answer is that of the first in the list that has one."""
+        answers = self._slices([model] * len(LINEARIZATION), LINEARIZATION, effort, first=True)
+        return next((answer for answer in answers if answer[0] != cp_model.UNKNOWN), answers[-1])
+
     def abreast(
         self, models: Sequence[cp_model.CpModel], effort: float, linearization: int, hints: Sequence[Mapping[int, int]]
     ) -> list[Outcome]:
@@ -109,7 +118,9 @@ class Engine:
                 model.add_hint(model.get_int_var_from_proto_index(index), value)
         return [
             self._outcome(model, status, solver)
-            for model, (status, solver) in zip(models, self._slices(models, linearization, effort), strict=True)
+            for model, (status, solver) in zip(
+                models, self._slices(models, [linearization] * len(models), effort), strict=True
+            )
         ]
 
     @staticmethod
@@ -123,19 +134,19 @@ class Engine:
             status in (cp_model.OPTIMAL, cp_model.INFEASIBLE),
         )
 
-    def _slice(self, model: cp_model.CpModel, linearization: int, effort: float) -> tuple[int, cp_model.CpSolver]:
-        return self._slices([model], linearization, effort)[0]
-
     def _slices(
-        self, models: Sequence[cp_model.CpModel], linearization: int, effort: float
+        self, models: Sequence[cp_model.CpModel], linearization: Sequence[int], effort: float, first: bool = False
     ) -> list[tuple[int, cp_model.CpSolver]]:
-        """CP-SAT calls, each on a thread of its own so that Ctrl-C and `stop` are seen at once."""
+        """CP-SAT calls, each on a thread of its own so that Ctrl-C and `stop` are seen at once.
+
+        first: those after one that has an answer are ended; they make no difference then.
+        """
         solvers = []
-        for _ in models:
+        for level in linearization:
             solver = cp_model.CpSolver()
             solver.parameters.num_workers = 1
             solver.parameters.random_seed = self.seed
-            solver.parameters.linearization_level = linearization
+            solver.parameters.linearization_level = level
             solver.parameters.max_deterministic_time = effort
             solver.parameters.max_time_in_seconds = max(0.01, self.time_limit - self.seconds)
             solver.parameters.catch_sigint_signal = False
@@ -155,16 +166,18 @@ class Engine:
         for k in range(len(models)):
             threading.Thread(target=work, args=(k,), name="cp-sat", daemon=True).start()
         # Events, since Ctrl-C in the middle of Thread.join can leave a running thread marked as ended.
+        ended = False
         for k, event in enumerate(done):
             while not event.is_set():
                 try:
-                    event.wait(0.05)
+                    event.wait(0.001 if ended else 0.05)
                     if self.stop is not None and self.stop():
                         self.interrupted = True
                 except KeyboardInterrupt:
                     self.interrupted = True
-                if self.interrupted and not event.is_set():
+                if (self.interrupted or ended) and not event.is_set():
                     solvers[k].stop_search()
+            ended = ended or (first and not failures and answers[k] != cp_model.UNKNOWN)
         if failures:
             raise failures[0]
         return [(answers[k], solver) for k, solver in enumerate(solvers)]

@@ -25,7 +25,7 @@ from twill.solve.variables import Solution, Variables
 
 # Deterministic time: each is a few seconds of one core at most.
 PROBE_EFFORT = 6.0  # to find a schedule at one interval
-WINDOW_EFFORT = 2.0  # to exclude a window of intervals, before it is split
+WINDOW_EFFORT = 1.0  # to exclude a window of intervals, before it is split
 SHORTEN_EFFORT = 6.0  # to minimize ii directly, where a window was not settled
 LAST_EFFORT = 16.0  # to exclude one interval that could not be split
 TIER_EFFORT = 8.0  # to settle one tier
