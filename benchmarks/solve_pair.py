@@ -104,7 +104,10 @@ def measure(name: str, problem: Problem, runs: int, time_limit: float, stop: Sto
 
 
 def on_normalized_costs(problem: Problem, registers: int, time_limit: float, stop: Stop) -> int:
-    """The real interval of the joint model's answer to the normalized problem, translated as the paper's; 0 if none."""
+    """The real interval of the joint model's answer to the normalized problem, translated as the paper's.
+
+    0 where there is none, or where the translated schedule breaks a rule, so that its interval says nothing.
+    """
     from twill.paper.costs import normalized
     from twill.paper.encoding import Answer
     from twill.paper.restore import restored
@@ -116,7 +119,8 @@ def on_normalized_costs(problem: Problem, registers: int, time_limit: float, sto
     start = {op.id: small.start(op.id) for op in problem.ops}
     occupancy = {op.id: op.occupancy for op in costs.problem.ops}
     groups = {id: at.groups for id, at in small.placements.items()}
-    return restored(problem, costs, Answer(small.ii, small.length, start, occupancy, groups), registers).ii
+    schedule = restored(problem, costs, Answer(small.ii, small.length, start, occupancy, groups), registers)
+    return 0 if check(schedule) else schedule.ii
 
 
 def _timed(run: Callable[[], Schedule]) -> tuple[Schedule, float]:

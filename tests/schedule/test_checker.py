@@ -223,6 +223,11 @@ def test_a_quota_that_is_no_multiple_of_8_is_charged_as_given():
     assert "128 * 1 * 20" in only(with_limits(odd, producer_registers=20, register_file=63999), "roles")
 
 
+def test_a_quota_between_steps_is_refused():
+    between = replace(VALID, groups=(Group(1, 28, True), *VALID.groups[1:]))
+    assert "28 registers per thread, which is not producer_registers 24 and steps of 8 more" in only(between, "roles")
+
+
 def test_producer_groups_share_one_quota():
     groups = {id: (at.groups[0] + (id != "k" and at.groups[0] > 0),) for id, at in VALID.placements.items()}
     groups["v"] = (1,)

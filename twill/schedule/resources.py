@@ -74,6 +74,11 @@ def _budgets(groups: tuple[Group, ...], limits: Limits) -> Iterator[str]:
             yield f"group {index} claims {group.registers} registers per thread > {cap} the machine can give it"
         if group.producer and group.registers < least:
             yield f"producer group {index} claims {group.registers} registers per thread < producer_registers {least}"
+        elif group.producer and (group.registers - least) % STEP:
+            yield (
+                f"producer group {index} claims {group.registers} registers per thread, which is not"
+                f" producer_registers {least} and steps of {STEP} more"
+            )
     producers = sum(group.warps for group in groups if group.producer)
     terms = []
     if producers:
