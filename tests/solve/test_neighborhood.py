@@ -68,7 +68,9 @@ def test_pinned_ops_stay_and_the_rest_keeps_the_rules() -> None:
     whole = solve(given, tiers=())
     start = {op.id: whole.start(op.id) - whole.start("qk.0") for op in given.ops}
     moved = {"exp.0", "sub.1", "cast.1"}
-    variables = Variables(given, grouping(given), whole.ii, whole.ii, {id: start[id] for id in start if id not in moved})
+    variables = Variables(
+        given, grouping(given), whole.ii, whole.ii, {id: start[id] for id in start if id not in moved}
+    )
     Constraints(variables).add_constraints()
     outcome = Engine(60, 0, None).run(variables.model, 5.0)
     assert outcome.values is not None
