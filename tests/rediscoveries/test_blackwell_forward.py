@@ -40,7 +40,11 @@ def test_flash_attention_4s_division(forward):
 @pytest.mark.slow
 def test_free_ops_find_softmax_groups_and_a_rescaling_group(forward):
     """Nobody says which op goes where, or how many registers each of up to five groups has."""
-    schedule = solve(division.at_most(forward, 5), time_limit=900, tiers=())
+    seen: list[int] = []  # what is below is open, so the search ends with what is known
+    schedule = solve(
+        division.at_most(forward, 5), time_limit=300, tiers=(),
+        progress=lambda record: seen.append(record.ii), stop=lambda: bool(seen) and 0 < seen[-1] <= FOUND,
+    )  # fmt: skip
     assert check(schedule) == ()
     assert schedule.ii <= FOUND
     softmax = [groups_of(schedule, f"s.{i}.read", f"max.{i}", f"arg.{i}", f"p.{i}", f"p16.{i}") for i in (0, 1)]
