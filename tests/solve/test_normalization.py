@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import combinations, product
 
 import pytest
@@ -53,3 +54,9 @@ def test_no_other_numbers_deviate_less(costs, budget):
     assert deviation(costs, found.costs) == found.deviation
     tried = [x for x in product(range(budget + 1), repeat=len(costs)) if 1 <= sum(x) <= budget]
     assert found.deviation == min(deviation(costs, small) for small in tried)
+
+
+def test_ctrl_c_is_still_heard_afterwards() -> None:
+    normalize([5, 7, 300], 20)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)

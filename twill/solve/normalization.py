@@ -55,6 +55,7 @@ def normalize(costs: Sequence[int], budget: int = BUDGET, time_limit: float = 30
     # One objective for both: a step of F outweighs any difference of sums.
     model.minimize(deviation * (budget + 1) + total)
     solver = cp_model.CpSolver()
+    solver.parameters.catch_sigint_signal = False  # ours to hear: CP-SAT leaves the default handler behind
     solver.parameters.num_workers = 1
     solver.parameters.max_time_in_seconds = max(0.01, time_limit)
     status = solver.solve(model)

@@ -193,7 +193,7 @@ class Search:
                 windows.append((low, middle))
             elif not outcome.infeasible:
                 stuck.append(low)
-            if not (outcome.settled or shortened):
+            if not (outcome.settled or shortened) and high - low <= (top - self.mii) // 4:
                 shortened = True
                 self._shorten(low)
         proved = top + 1 if self.best is None else self.best.ii
