@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from twill.schedule.problem import Op, Problem
 from twill.solve.grouping import Grouping, gathered, grouping
 
-MOST_PACKINGS = 4
 WARP_GROUP = 128  # threads
 
 
 def packings(problem: Problem) -> list[Problem]:
-    """`problem` with its groups settled, in a few ways, the most promising first; none where ops span groups.
+    """`problem` with its groups settled, in several ways, the most promising first; none where ops span groups.
 
     Values stay in their group where they can; loads share a group. What is left is packed into 1, 2, ...
     groups so that each has as much register area as its registers hold.
@@ -31,8 +30,11 @@ def packings(problem: Problem) -> list[Problem]:
         if packed is not None:
             key = tuple(frozenset(members) for members in (*producers, *packed))
             ways.setdefault(key, _pressure(problem, groups, packed))
-    chosen = sorted(ways, key=lambda key: (ways[key], len(key)))[:MOST_PACKINGS]
-    return [_settled(problem, groups, key) for key in chosen]
+    ranked = sorted(ways, key=lambda key: (ways[key], len(key)))
+    return [
+        _settled(problem, [tuple(op.id for k in sorted(pack) for op in groups.classes[k]) for pack in packs])
+        for packs in ranked
+    ]
 
 
 def _packed(groups: Grouping, classes: list[int], count: int) -> list[list[int]] | None:
@@ -60,12 +62,6 @@ def _pressure(problem: Problem, groups: Grouping, packed: list[list[int]]) -> fl
     return max((sum(_area(groups.classes[k]) for k in members) / cap for members in packed), default=0.0)
 
 
-def _settled(problem: Problem, groups: Grouping, packed: tuple[frozenset[int], ...]) -> Problem:
-    """`problem` with each pack colocated and all packs apart."""
-    sets = tuple(tuple(op.id for k in sorted(members) for op in groups.classes[k]) for members in packed)
-    return replace(problem, colocate=sets, separate=(tuple(ids[0] for ids in sets),) if len(sets) > 1 else ())
-
-
 def kept_in_groups(problem: Problem, groups: Mapping[str, tuple[int, ...]]) -> Problem | None:
     """`problem` with its ops kept in these groups; None where ops span several."""
     packs: dict[tuple[int, ...], list[str]] = {}
@@ -73,5 +69,10 @@ def kept_in_groups(problem: Problem, groups: Mapping[str, tuple[int, ...]]) -> P
         packs.setdefault(on, []).append(id)
     if any(len(on) > 1 for on in packs):
         return None
-    sets = tuple(tuple(ids) for ids in packs.values())
-    return replace(problem, colocate=sets, separate=(tuple(ids[0] for ids in sets),) if len(sets) > 1 else ())
+    return _settled(problem, [tuple(ids) for ids in packs.values()])
+
+
+def _settled(problem: Problem, packs: Sequence[tuple[str, ...]]) -> Problem:
+    """`problem` with the ops of each pack colocated and all packs apart."""
+    apart = (tuple(ids[0] for ids in packs),) if len(packs) > 1 else ()
+    return replace(problem, colocate=tuple(packs), separate=apart)
