@@ -18,10 +18,10 @@ from twill.codegen.plan import ISOLATION, Plan, plan
 from twill.errors import InputError
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph
+from twill.schedule.problem import REGISTER_STEP, in_register_steps
 from twill.schedule.schedule import Schedule
 
 ATTEMPTS = 6
-REGISTER_STEP = 8  # setmaxnreg goes in steps of 8
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def tightened(schedule: Schedule, code: MachineCode) -> tuple[Schedule | None, s
         changed = replace(limits, smem_bytes=limits.smem_bytes - excess)
         why = f"{excess} bytes too many of shared memory: rings may take {changed.smem_bytes}"
     elif code.spill_bytes:
-        fewer = -(-code.spill_bytes // (4 * REGISTER_STEP)) * REGISTER_STEP
+        fewer = in_register_steps(-(-code.spill_bytes // 4))
         cap = max(group.registers for group in schedule.groups if not group.producer) - min(fewer, 4 * REGISTER_STEP)
         changed = replace(limits, registers_per_thread=cap)
         why = f"{code.spill_bytes} bytes spilled: values may take {cap} registers a thread"

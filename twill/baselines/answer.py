@@ -8,7 +8,7 @@ from dataclasses import replace
 from twill.baselines.grouping import hop
 from twill.schedule.lifetimes import has_ring, register_lives, ring_life
 from twill.schedule.modulo import peak
-from twill.schedule.problem import Op, Problem
+from twill.schedule.problem import Op, Problem, in_register_steps
 from twill.schedule.schedule import Group, Placement, Schedule
 
 
@@ -56,8 +56,8 @@ def _depth(schedule: Schedule, op: Op) -> int:
 
 
 def _registers(problem: Problem, role: Group, held: int) -> int:
-    """Steps of 8 where the machine's cap leaves them."""
+    """Whole steps where the machine's cap leaves them."""
     limits = problem.limits
     if role.producer:
         return limits.producer_registers
-    return max(held, min(limits.registers_per_thread, -(-held // 8) * 8))
+    return max(held, min(limits.registers_per_thread, in_register_steps(held)))

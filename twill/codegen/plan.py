@@ -13,6 +13,7 @@ from twill.codegen.worker import Worker
 from twill.errors import Unsupported
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph, Op
+from twill.schedule.problem import in_register_steps
 from twill.schedule.schedule import Schedule
 
 
@@ -153,8 +154,8 @@ def _role(schedule: Schedule, stream: pipeline.Stream, name: str, parameters: se
     group = schedule.groups[stream.group]
     registers = group.registers
     if not group.producer:
-        # setmaxnreg goes in steps of 8; what the values may use plus what is set aside for addresses.
-        registers = -(-(registers + schedule.problem.limits.reserved_registers) // 8) * 8
+        # What setmaxnreg takes: what the values may use plus what is set aside for addresses.
+        registers = in_register_steps(registers + schedule.problem.limits.reserved_registers)
     return Role(
         name, stream.group, group.warps, registers, group.producer, stream.stages,
         tuple(sorted(parameters)), body,

@@ -11,7 +11,7 @@ from twill.errors import InputError
 from twill.schedule.critical import critical_cycle
 from twill.schedule.lifetimes import has_ring
 from twill.schedule.loads import unit_loads
-from twill.schedule.problem import Dep, Op, Problem
+from twill.schedule.problem import Dep, Op, Problem, in_register_steps
 from twill.schedule.schedule import Schedule
 
 MORE_REGISTERS = 16
@@ -178,7 +178,7 @@ def more_registers(schedule: Schedule, count: int) -> Change:
     """`count` more registers per thread, with a register file that has them for all of the schedule's warps."""
     limits = schedule.problem.limits
     warps = sum(group.warps for group in schedule.groups)
-    file = 32 * warps * -(-count // 8) * 8
+    file = 32 * warps * in_register_steps(count)
     changed = replace(
         limits,
         registers_per_thread=limits.registers_per_thread + count,

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from twill.schedule.critical import critical_cycle
-from twill.schedule.highlight import REGISTER_STEP
 from twill.schedule.lifetimes import has_ring, register_lives, transfers
 from twill.schedule.loads import unit_loads
 from twill.schedule.modulo import peak
+from twill.schedule.problem import REGISTER_STEP
 from twill.schedule.schedule import Schedule
 
 

@@ -20,7 +20,7 @@ from twill.machine.memory import (
     require_fit,
     static_tmem_columns,
 )
-from twill.schedule.problem import Limits, Op, Problem
+from twill.schedule.problem import Limits, Op, Problem, in_register_steps
 
 
 def lower(graph: Graph, machine: Machine, trip_count: int, warps_per_subtile: int | None = None) -> Problem:
@@ -61,11 +61,11 @@ def lower(graph: Graph, machine: Machine, trip_count: int, warps_per_subtile: in
 
 
 def _reserved(flow: Dataflow, machine: Machine, layouts: dict[int | None, Layout]) -> int:
-    """Registers per thread that no tile op of the loop stands for, in the allocation step of 8.
+    """Registers per thread that no tile op of the loop stands for, in whole allocation steps.
 
     What lives through the whole loop (tensors from before it), and addresses, phases, loop control.
     """
-    return -(-(machine.count("reserved_registers") + live_in_registers(flow, layouts)) // 8) * 8
+    return in_register_steps(machine.count("reserved_registers") + live_in_registers(flow, layouts))
 
 
 def _layouts(flow: Dataflow, warps: int | None) -> dict[int | None, Layout]:

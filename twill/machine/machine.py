@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from twill.schedule.problem import Limits
+from twill.schedule.problem import REGISTER_STEP, Limits
 
 REGISTER_BYTES = 4  # PTX ISA: registers of 32 bits
 MBARRIER_BYTES = 8  # PTX ISA: an mbarrier object has 64 bits
@@ -152,7 +152,7 @@ class Machine:
             tmem_columns=self.count("tmem_columns"),
             max_groups=self.count("named_barriers"),
             max_warps=self.count("max_warps"),
-            registers_per_thread=self.count("registers_per_thread") // 8 * 8,
+            registers_per_thread=self.count("registers_per_thread") // REGISTER_STEP * REGISTER_STEP,
             register_file=self.count("register_file"),
             producer_registers=self.count("producer_registers"),
             signal_hop=self.count("signal_hop"),

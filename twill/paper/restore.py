@@ -19,7 +19,7 @@ from twill.paper.costs import Costs
 from twill.paper.encoding import Answer
 from twill.schedule.lifetimes import has_ring, register_lives, ring_life
 from twill.schedule.modulo import peak
-from twill.schedule.problem import Dep, Op, Problem
+from twill.schedule.problem import REGISTER_STEP, Dep, Op, Problem, in_register_steps
 from twill.schedule.schedule import Group, Placement, Schedule
 from twill.solve.bounds import rec_mii, res_mii
 
@@ -222,9 +222,9 @@ def _with_registers(schedule: Schedule) -> tuple[Group, ...]:
     lives = register_lives(schedule)
     groups = []
     for index, group in enumerate(schedule.groups):
-        most = -(-peak(lives[index], schedule.ii)[1] // 8) * 8
+        most = max(REGISTER_STEP, in_register_steps(peak(lives[index], schedule.ii)[1]))
         limits = schedule.problem.limits
-        needed = limits.producer_registers if group.producer else min(max(8, most), limits.registers_per_thread)
+        needed = limits.producer_registers if group.producer else min(most, limits.registers_per_thread)
         groups.append(replace(group, registers=needed))
     return tuple(groups)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from twill.schedule.highlight import REGISTER_STEP, Highlight
+from twill.schedule.highlight import Highlight
 from twill.schedule.loads import unit_loads
+from twill.schedule.problem import REGISTER_STEP
 from twill.schedule.schedule import Schedule
 from twill.schedule.timeline import Bar, Timeline
 

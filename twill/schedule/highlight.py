@@ -9,9 +9,8 @@ from twill.schedule.critical import Cycle, critical_cycle
 from twill.schedule.lifetimes import register_lives
 from twill.schedule.loads import unit_loads
 from twill.schedule.modulo import peak
+from twill.schedule.problem import REGISTER_STEP
 from twill.schedule.schedule import Schedule
-
-REGISTER_STEP = 8  # registers per thread are given out in steps of 8
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+REGISTER_STEP = 8  # registers per thread are given out in steps
+
 
 @dataclass(frozen=True)
 class Op:
@@ -120,3 +122,8 @@ class Problem:
     @cached_property
     def _index(self) -> dict[str, Op]:
         return {op.id: op for op in self.ops}
+
+
+def in_register_steps(registers: int) -> int:
+    """The fewest registers per thread, in whole steps, that hold so many."""
+    return -(-registers // REGISTER_STEP) * REGISTER_STEP

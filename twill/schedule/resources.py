@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from twill.schedule.lifetimes import foreign_begins, has_ring, register_lives, ring_life, transfers
 from twill.schedule.modulo import covering, peak
-from twill.schedule.problem import Limits, Op
+from twill.schedule.problem import REGISTER_STEP, Limits, Op, in_register_steps
 from twill.schedule.schedule import Group, Schedule
 from twill.schedule.violation import Violation
 
 MAX_NAMED_BARRIERS = 16  # hardware named barriers of a thread block; a group takes one
-STEP = 8  # registers per thread are allocated in steps
 MBARRIERS = 2  # of a slot or a signal: full and empty
 
 
@@ -74,31 +73,28 @@ def _budgets(groups: tuple[Group, ...], limits: Limits) -> Iterator[str]:
             yield f"group {index} claims {group.registers} registers per thread > {cap} the machine can give it"
         if group.producer and group.registers < least:
             yield f"producer group {index} claims {group.registers} registers per thread < producer_registers {least}"
-        elif group.producer and (group.registers - least) % STEP:
+        elif group.producer and (group.registers - least) % REGISTER_STEP:
             yield (
                 f"producer group {index} claims {group.registers} registers per thread, which is not"
-                f" producer_registers {least} and steps of {STEP} more"
+                f" producer_registers {least} and steps of {REGISTER_STEP} more"
             )
     producers = sum(group.warps for group in groups if group.producer)
     terms = []
     if producers:
         quota = max(group.registers for group in groups if group.producer)
-        if least % STEP == 0:  # a quota that is no multiple of the step is charged as the machine file gives it
-            quota = _rounded(quota)
+        # One that is no multiple of the step is charged as the machine file gives it.
+        if least % REGISTER_STEP == 0:
+            quota = in_register_steps(quota)
         fours = -(-producers // 4)  # their warps are allocated by fours
         terms.append((f"128 * {fours} * {quota}", 128 * fours * quota))
     for group in groups:
         if not group.producer:
-            step = _rounded(group.registers)
+            step = in_register_steps(group.registers)
             terms.append((f"32 * {group.warps} * {step}", 32 * group.warps * step))
     total = sum(taken for _, taken in terms)
     if total > limits.register_file:
         summed = " + ".join(term for term, _ in terms)
         yield f"the groups take {summed} = {total} registers > register_file {limits.register_file}"
-
-
-def _rounded(registers: int) -> int:
-    return -(-registers // STEP) * STEP
 
 
 def registers(schedule: Schedule) -> Iterator[Violation]:

@@ -6,10 +6,8 @@ from functools import cached_property
 
 from ortools.sat.python import cp_model
 
-from twill.schedule.problem import Limits
+from twill.schedule.problem import REGISTER_STEP, Limits, in_register_steps
 from twill.solve.variables import Variables
-
-STEP = 8  # registers per thread are allocated in steps
 
 
 class Budgets:
@@ -59,10 +57,10 @@ class Budgets:
     def quota(self) -> cp_model.LinearExprT:
         """P, of all producer groups: more than producer_registers only where a value may live there."""
         least = self.limits.producer_registers
-        raises = (most_quota(self.limits) - least) // STEP
+        raises = (most_quota(self.limits) - least) // REGISTER_STEP
         if not raises or not self._producers_hold_values:
             return least
-        return least + STEP * self.model.new_int_var(0, raises, "steps of the producer quota")
+        return least + REGISTER_STEP * self.model.new_int_var(0, raises, "steps of the producer quota")
 
     @cached_property
     def _producers_hold_values(self) -> bool:
@@ -75,35 +73,32 @@ class Budgets:
     def roomy(self) -> bool:
         """Whether the file holds registers_per_thread for as many other warps as there can be."""
         quota = most_quota(self.limits) if self._producers_hold_values else self.limits.producer_registers
-        others = (
-            32
-            * min(self._most(self.others), self.limits.max_warps)
-            * STEP
-            * -(-self.limits.registers_per_thread // STEP)
-        )
+        warps = min(self._most(self.others), self.limits.max_warps)
+        others = 32 * warps * in_register_steps(self.limits.registers_per_thread)
         return 128 * -(-self._most(self.producers) // 4) * quota + others <= self.limits.register_file
 
     def _own(self, g: int) -> cp_model.LinearExprT:
         """Registers per thread of group g if it is no producer: registers_per_thread and 8 * steps at most."""
         if self.roomy:
             return self.limits.registers_per_thread
-        most = -(-self.limits.registers_per_thread // STEP)
+        most = -(-self.limits.registers_per_thread // REGISTER_STEP)
         steps = self._steps[g] = self.model.new_int_var(0, most, f"register steps {g}")
-        if STEP * most == self.limits.registers_per_thread:
-            return STEP * steps
+        if REGISTER_STEP * most == self.limits.registers_per_thread:
+            return REGISTER_STEP * steps
         cap = self.model.new_int_var(0, self.limits.registers_per_thread, f"registers {g}")
-        self.model.add(cap <= STEP * steps)
+        self.model.add(cap <= REGISTER_STEP * steps)
         return cap
 
     def _take(self, g: int, steps: cp_model.IntVar) -> cp_model.LinearExprT:
         """32 * W(g) * 8 * steps, of the widest class on g; no product where all classes are as wide."""
         widths = {self.grouping.warps(k) for k in self.others}
         if len(widths) == 1:
-            return 32 * STEP * widths.pop() * steps
+            return 32 * REGISTER_STEP * widths.pop() * steps
         most = self.limits.register_file
         file = self.model.new_int_var(0, most, f"registers of the file {g}")
         for k in self.others:
-            self.model.add(file >= 32 * STEP * self.grouping.warps(k) * steps).only_enforce_if(self.v.member[k][g])
+            taken = 32 * REGISTER_STEP * self.grouping.warps(k) * steps
+            self.model.add(file >= taken).only_enforce_if(self.v.member[k][g])
         return file
 
     def _producers_take(self) -> cp_model.LinearExprT:
@@ -150,4 +145,4 @@ def most_quota(limits: Limits) -> int:
     """The most registers per thread of producer groups: producer_registers, or that and 8s up to what a thread may
     have."""
     least = limits.producer_registers
-    return least + max(0, limits.registers_per_thread - least) // STEP * STEP
+    return least + max(0, limits.registers_per_thread - least) // REGISTER_STEP * REGISTER_STEP

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 from twill.schedule.lifetimes import register_lives
 from twill.schedule.modulo import peak
-from twill.schedule.problem import Problem
+from twill.schedule.problem import REGISTER_STEP, Problem, in_register_steps
 from twill.schedule.schedule import Group, Placement, Schedule, Status
 from twill.solve.tiers import needed_depth
 from twill.solve.variables import Solution
-
-STEP = 8  # registers per thread are allocated in steps
 
 
 def schedule(problem: Problem, solution: Solution, status: Status, lower_bound: int, reason: str) -> Schedule:
@@ -71,18 +69,14 @@ def _budgets(bare: Schedule) -> tuple[Group, ...]:
     most = limits.registers_per_thread
     quota = limits.producer_registers
     asked = max((peaks[g] for g, group in enumerate(groups) if group.producer), default=0)
-    quota += _rounded(max(0, asked - quota))
+    quota += in_register_steps(max(0, asked - quota))
     producing = sum(group.warps for group in groups if group.producer)
     left = limits.register_file - 128 * -(-producing // 4) * quota
-    consuming = [(group.warps, _rounded(peaks[g])) for g, group in enumerate(groups) if not group.producer]
-    level = _rounded(most)
+    consuming = [(group.warps, in_register_steps(peaks[g])) for g, group in enumerate(groups) if not group.producer]
+    level = in_register_steps(most)
     while level and sum(32 * warps * max(need, level) for warps, need in consuming) > left:
-        level -= STEP
+        level -= REGISTER_STEP
     return tuple(
-        replace(group, registers=quota if group.producer else min(most, max(level, _rounded(peaks[g]))))
+        replace(group, registers=quota if group.producer else min(most, max(level, in_register_steps(peaks[g]))))
         for g, group in enumerate(groups)
     )
-
-
-def _rounded(registers: int) -> int:
-    return -(-registers // STEP) * STEP
