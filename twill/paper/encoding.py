@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from twill.paper.costs import Costs
 from twill.paper.system import FALSE, TRUE, System, negated
+from twill.schedule.lifetimes import hold
 from twill.schedule.problem import Dep, Op
 
 FAMILIES = (
@@ -182,9 +183,8 @@ class Encoding:
         ends: list[tuple[str, int]] = []
         for dep in self.uses[op.id]:
             user = self.problem.op(dep.dst)
-            in_place = dep.in_place or dep.src == dep.dst
-            hold = user.completion if buffer else user.occupancy if user.asynchronous and not in_place else 0
-            ends.append((dep.dst, hold + dep.distance * self.ii))
+            held = user.completion if buffer else hold(dep, user)
+            ends.append((dep.dst, held + dep.distance * self.ii))
         if not buffer:
             ends.append((op.id, 1))  # at least a cycle
         elif not ends:

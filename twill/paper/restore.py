@@ -17,7 +17,7 @@ import networkx
 from twill.errors import InputError
 from twill.paper.costs import Costs
 from twill.paper.encoding import Answer
-from twill.schedule.lifetimes import has_ring, register_lives, ring_life
+from twill.schedule.lifetimes import has_ring, hold, register_lives, ring_life
 from twill.schedule.modulo import peak
 from twill.schedule.problem import REGISTER_STEP, Dep, Op, Problem, in_register_steps
 from twill.schedule.schedule import Group, Placement, Schedule
@@ -104,12 +104,12 @@ class Structure:
         for dep in self.problem.deps:
             value = self.problem.op(dep.src)
             if value.registers and not dep.ring:
-                small, hold = (_hold(dep, each.op(dep.dst)) for each in (self.small, self.problem))
-                ends.append((value, dep.dst, small, hold))
-        for value, user, small, hold in ends:
+                small, real = (hold(dep, each.op(dep.dst)) for each in (self.small, self.problem))
+                ends.append((value, dep.dst, small, real))
+        for value, user, small, real in ends:
             for other in self.problem.ops:
                 if other.registers and set(self.answer.groups[other.id]) & set(self.answer.groups[value.id]):
-                    yield self._released(user, small, hold, other.id)
+                    yield self._released(user, small, real, other.id)
 
     def _in_turn(self, a: str, cycles: int, b: str) -> Edge:
         """b starts after a and its `cycles`: in the same turn where it stands behind a, else in the next."""
@@ -173,12 +173,6 @@ def _derived(problem: Problem, costs: Costs, answer: Answer, edges: list[Edge]) 
     numbered = _renumbered(bare)
     depths = {op.id: _depth(numbered, op) for op in problem.ops if has_ring(op)}
     return replace(numbered, groups=_with_registers(numbered), rings=depths)
-
-
-def _hold(dep: Dep, user: Op) -> int:
-    """Cycles after its start for which `user` still reads what `dep` brings (rule 5)."""
-    in_place = dep.in_place or dep.src == dep.dst
-    return user.occupancy if user.asynchronous and not in_place else 0
 
 
 def _hop(problem: Problem, dep: Dep) -> int:

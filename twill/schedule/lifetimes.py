@@ -28,7 +28,7 @@ def register_lives(schedule: Schedule) -> dict[int, list[Span]]:
         for dep in uses(problem, op.id):
             use = schedule.start(dep.dst) + dep.distance * schedule.ii
             for group in schedule.placements[dep.dst].groups:
-                held[group].append((use, use + _hold(dep, index[dep.dst])))
+                held[group].append((use, use + hold(dep, index[dep.dst])))
         start = schedule.start(op.id)
         for group in sorted(home | set(held)):
             begin = start if group in home else min(use for use, _ in held[group])
@@ -37,8 +37,8 @@ def register_lives(schedule: Schedule) -> dict[int, list[Span]]:
     return lives
 
 
-def _hold(dep: Dep, user: Op) -> int:
-    """Cycles after its start for which `user` still reads the operand `dep` brings."""
+def hold(dep: Dep, user: Op) -> int:
+    """Cycles after its start for which `user` still reads the operand `dep` brings (rule 5)."""
     in_place = dep.in_place or dep.src == dep.dst
     return user.occupancy if user.asynchronous and not in_place else 0
 
