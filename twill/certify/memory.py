@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
 import z3
 
 from twill.certify.logic import Term, all_of, any_of, at_most, no
-from twill.certify.places import Places
+from twill.certify.places import Places, uses_of
 from twill.certify.times import Moment, Times
-from twill.schedule.problem import Dep, Op, Problem
+from twill.schedule.problem import Op, Problem
 
 
 class Memory:
@@ -24,10 +23,7 @@ class Memory:
         self.times = times
         self.places = places
         self.context = places.context
-        self.uses: dict[str, list[Dep]] = defaultdict(list)
-        for dep in problem.deps:
-            if not dep.ring:
-                self.uses[dep.src].append(dep)
+        self.uses = uses_of(problem)
         self.rules: list[Term] = []
         self.rings = {op.id: self._ring(op) for op in problem.ops if op.smem_bytes > 0 or op.tmem_columns > 0}
         self.sent = {op.id: self._transfer(op) for op in problem.ops if self._may_be_sent(op)}

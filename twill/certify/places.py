@@ -9,7 +9,7 @@ import networkx
 import z3
 
 from twill.certify.logic import Term, all_of, any_of, at_most, no
-from twill.schedule.problem import Problem
+from twill.schedule.problem import Dep, Problem
 
 NAMED_BARRIERS = 16  # of a thread block; a group takes one
 
@@ -136,6 +136,15 @@ def exclusions(problem: Problem) -> networkx.Graph:
         if u.variable_latency != v.variable_latency:
             apart.add_edge(class_of[u.id], class_of[v.id])
     return apart
+
+
+def uses_of(problem: Problem) -> dict[str, list[Dep]]:
+    """For each op the dependences that use its result; those that a ring carries use none."""
+    found: dict[str, list[Dep]] = {op.id: [] for op in problem.ops}
+    for dep in problem.deps:
+        if not dep.ring:
+            found[dep.src].append(dep)
+    return found
 
 
 def _exclusive_first(apart: networkx.Graph) -> list[int]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import z3
 
 from twill.certify.logic import Term, all_of, any_of, at_most, no
-from twill.certify.places import Places
+from twill.certify.places import Places, uses_of
 from twill.certify.times import Moment, OutOfTime, Times
 from twill.schedule.problem import Dep, Limits, Op, Problem
 
@@ -27,10 +26,7 @@ class Registers:
         self.times = times
         self.places = places
         self.context = places.context
-        self.uses: dict[str, list[Dep]] = defaultdict(list)
-        for dep in problem.deps:
-            if not dep.ring:
-                self.uses[dep.src].append(dep)
+        self.uses = uses_of(problem)
         self.rules: list[Term] = []
         self._producing = self._roles()
         self._warps = self._warp_steps()

@@ -9,6 +9,7 @@ import z3
 
 from twill.certify.encoding import Encoding
 from twill.certify.logic import Term, all_of, any_of, at_most, no
+from twill.certify.places import uses_of
 from twill.certify.times import Moment
 from twill.schedule.checker import check
 from twill.schedule.lifetimes import has_ring
@@ -32,7 +33,7 @@ def _total_time(schedule: Schedule) -> int:
 def _register_traffic(schedule: Schedule) -> int:
     total = 0
     for op in schedule.problem.ops:
-        users = {g for dep in _uses(schedule.problem, op.id) for g in schedule.placements[dep.dst].groups}
+        users = {g for dep in uses_of(schedule.problem)[op.id] for g in schedule.placements[dep.dst].groups}
         total += op.registers * len(users.difference(schedule.placements[op.id].groups))
     return total
 
@@ -59,7 +60,7 @@ def _ring_slack(schedule: Schedule) -> int:
         begin = schedule.start(op.id)
         ends = [
             schedule.start(dep.dst) + dep.distance * ii + schedule.problem.op(dep.dst).completion
-            for dep in _uses(schedule.problem, op.id)
+            for dep in uses_of(schedule.problem)[op.id]
         ]
         needs += [-((begin - end) // ii) for end in ends or [begin + op.completion]]
         total += schedule.rings[op.id] - max(needs)
@@ -112,7 +113,7 @@ def _at_most_long(encoding: Encoding, length: int) -> list[Term]:
 def _little_traffic(encoding: Encoding, registers: int) -> Term:
     places, moved = encoding.places, []
     for op in encoding.problem.ops:
-        uses = _uses(encoding.problem, op.id)
+        uses = encoding.registers.uses[op.id]
         for g in places.groups if op.registers and uses else ():
             used = any_of(places.on(dep.dst, g) for dep in uses)
             moved.append((all_of([used, no(places.on(op.id, g))]), op.registers))
@@ -147,10 +148,6 @@ def with_spare_slots(schedule: Schedule) -> Schedule:
             deeper = replace(schedule, rings={**schedule.rings, op.id: schedule.rings[op.id] + 1})
             schedule = schedule if check(deeper) else deeper
     return schedule
-
-
-def _uses(problem: Problem, id: str) -> list[Dep]:
-    return [dep for dep in problem.deps if dep.src == id and not dep.ring]
 
 
 def _awaited(problem: Problem) -> list[Dep]:
