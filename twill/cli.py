@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from twill import __version__
 from twill.errors import CheckFailed, InputError, NoSchedule
-from twill.exits import Commands, print_json
+from twill.exits import Commands, check_writable, end_with, fail_with, print_json, refuse_problem, say_stopped
+from twill.options import best_option, json_flag, named_values, time_limit_option
 
 if TYPE_CHECKING:
     from twill.ladder import Check
-    from twill.schedule.schedule import Schedule
 
 SEEDS = 3
 
@@ -27,45 +26,16 @@ def main() -> None:
     """Compile an iterative Triton kernel into a provably optimal warp-specialized one."""
 
 
-_json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
-_time_limit = click.option(
-    "--time-limit",
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    type=click.FloatRange(min=0.1),
-    help="Time to solve; then, or at Ctrl-C, the best schedule so far is taken.",
-)
-
-
-_best = click.option(
-    "--best",
-    default=1,
-    show_default=True,
-    metavar="NUMBER",
-    type=click.IntRange(1, 100),
-    help="Also find the next best schedules of this II: other roles, orders, stages or ring depths.",
-)
-
-
-def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or not name.isidentifier():
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, parameter)
-        found[name] = text
-    return found
-
-
 _STAGES = ("ttir", "graph", "problem", "schedule", "plan", "source")
 
 
 @main.command("compile")
 @click.argument("kernel", metavar="KERNEL.py[::NAME]")
 @click.option("--arch", default="hopper", show_default=True, help="A machine (see `twill machines`) or a .toml file.")
-@click.option("-D", "constants", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="Set a tl.constexpr.")
-@click.option("--example", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="Set an option of the example.")
+@click.option("-D", "constants", multiple=True, metavar="NAME=VALUE", callback=named_values, help="Set a tl.constexpr.")
+@click.option(
+    "--example", multiple=True, metavar="NAME=VALUE", callback=named_values, help="Set an option of the example."
+)
 @click.option(
     "--signature", help="Types of the arguments, such as '*fp16, *fp16, i32', for a kernel without an example."
 )
@@ -83,10 +53,10 @@ _STAGES = ("ttir", "graph", "problem", "schedule", "plan", "source")
 )
 @click.option("-o", "--output", default="build", show_default=True, help="Folder for what is written.")
 @click.option("--emit", type=click.Choice(_STAGES), help="Print one stage and stop.")
-@_best
-@_time_limit
+@best_option
+@time_limit_option()
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Run the checks on the result.")
-@_json_flag
+@json_flag
 def compile_command(
     kernel: str,
     arch: str,
@@ -125,12 +95,12 @@ def compile_command(
             text = print_stage(kernel, arch, emit, options, tell)
         print_json({"stage": emit, "text": text}) if as_json else click.echo(text)
         return
-    _check_writable(Path(output))
+    check_writable(Path(output))
     with report.progress(enabled=not as_json) as tell:
         compiled = compile(kernel, arch, progress=tell, **options)
     paths = compiled.save(output)
     stopped = any(candidate.stopped for candidate in compiled.candidates)
-    _say_stopped(stopped)
+    say_stopped(stopped)
     if not as_json:
         summary.print_compiled(compiled, paths)
     others: alternatives.Alternatives | None = None
@@ -151,12 +121,12 @@ def compile_command(
         print_json({**data, **(alternatives.alternatives_json(others, paths, checks) if others is not None else {})})
     elif verify:
         report.print_checks(all_checks)
-    _fail_with(all_checks, str(paths[0]), as_json)
+    fail_with(all_checks, str(paths[0]), as_json)
 
 
 @main.command()
 @click.argument("graph", metavar="GRAPH.json")
-@_time_limit
+@time_limit_option()
 @click.option(
     "--formulation",
     default="joint",
@@ -164,13 +134,13 @@ def compile_command(
     type=click.Choice(["joint", "paper"]),
     help="The model: Twill's in real cycles, or that of Soi et al. in normalized ones, translated back.",
 )
-@_best
+@best_option
 @click.option(
     "-o",
     "--output",
     help="Also write a schedule file for `twill show` and `twill explain`; with --best, FILE_2 and so on beside it.",
 )
-@_json_flag
+@json_flag
 def schedule(graph: str, time_limit: float, formulation: str, best: int, output: str | None, as_json: bool) -> None:
     """Schedule a dependence graph of your own.
 
@@ -188,7 +158,7 @@ def schedule(graph: str, time_limit: float, formulation: str, best: int, output:
         raise InputError("--best lists schedules of Twill's own model.", hint="Leave out --formulation paper.")
     problem = graph_file.read_problem(graph)
     if output is not None:
-        _check_writable(Path(output).parent, output)
+        check_writable(Path(output).parent, output)
     several = None
     with report.progress(enabled=not as_json) as tell, ctrl_c_stops() as stop:
         title = f"solving {problem.name}"
@@ -204,7 +174,7 @@ def schedule(graph: str, time_limit: float, formulation: str, best: int, output:
         raise paper.refusal(solved, broken)
     if broken:
         raise CheckFailed(f"the solver's schedule does not hold: {broken[0]}.", hint="This is a defect of Twill.")
-    _say_stopped(stopped and bool(solved.placements))
+    say_stopped(stopped and bool(solved.placements))
     if stopped and not solved.placements:
         solved = replace(solved, reason="Ctrl-C came before any schedule was found")
     paths = []
@@ -216,7 +186,7 @@ def schedule(graph: str, time_limit: float, formulation: str, best: int, output:
         print_json({**files.answer_json(solved), **(ties.optima_json(several, paths) if several is not None else {})})
         sys.exit(0 if solved.placements else NoSchedule.exit_code)
     if not solved.placements:
-        _refuse_problem(solved, graph)
+        refuse_problem(solved, graph)
     click.echo(render(solved, "text"))
     click.echo()
     click.echo(explain(solved))
@@ -230,7 +200,7 @@ def schedule(graph: str, time_limit: float, formulation: str, best: int, output:
     "--format", "form", default="text", show_default=True, type=click.Choice(["text", "svg", "html", "perfetto"])
 )
 @click.option("-o", "--output", help="Write to a file instead of printing.")
-@_json_flag
+@json_flag
 def show(schedule_file: str, form: str, output: str | None, as_json: bool) -> None:
     """Draw a schedule as a Gantt chart."""
     from twill.schedule import files
@@ -257,15 +227,10 @@ def show(schedule_file: str, form: str, output: str | None, as_json: bool) -> No
     help="Ask this instead of the usual questions, such as SFU=2x, registers+16, smem=200000, groups+1, value_hop=0.",
 )
 @click.option("--no-what-if", is_flag=True, help="Only say what binds and why no shorter interval is possible.")
-@click.option(
-    "--time-limit",
-    default=20.0,
-    show_default=True,
-    metavar="SECONDS",
-    type=click.FloatRange(min=0.1),
-    help="Time for each what-if, twice that for the rules in conflict; Ctrl-C ends all and keeps what is known.",
+@time_limit_option(
+    20.0, "Time for each what-if, twice that for the rules in conflict; Ctrl-C ends all and keeps what is known."
 )
-@_json_flag
+@json_flag
 def explain(schedule_file: str, questions: tuple[str, ...], no_what_if: bool, time_limit: float, as_json: bool) -> None:
     """Say what binds a schedule, and what would make it faster.
 
@@ -290,17 +255,10 @@ def explain(schedule_file: str, questions: tuple[str, ...], no_what_if: bool, ti
 
 @main.command()
 @click.argument("schedule_file", metavar="SCHEDULE.json")
-@click.option(
-    "--time-limit",
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    type=click.FloatRange(min=0.1),
-    help="Time for each of the two solvers; at Ctrl-C, what was confirmed is the certificate.",
-)
+@time_limit_option(help="Time for each of the two solvers; at Ctrl-C, what was confirmed is the certificate.")
 @click.option("--ii", type=click.IntRange(min=1), metavar="CYCLES", help="Refute this interval only.")
 @click.option("-o", "--output", help="Also write the certificate to a file, as JSON.")
-@_json_flag
+@json_flag
 def certify(schedule_file: str, time_limit: float, ii: int | None, output: str | None, as_json: bool) -> None:
     """Check again what a schedule claims.
 
@@ -316,17 +274,15 @@ def certify(schedule_file: str, time_limit: float, ii: int | None, output: str |
 
     solved = files.read(schedule_file).schedule
     if output is not None:
-        _check_writable(Path(output).parent, output)
+        check_writable(Path(output).parent, output)
     with report.progress(enabled=not as_json) as tell, ctrl_c_stops() as stop:
         certificate = certified(solved, time_limit=time_limit, ii=ii, progress=tell, stop=stop)
     if output is not None:
         write_json(output, certificate_json(certificate))
     print_json(certificate_json(certificate)) if as_json else click.echo(certificate_text(certificate))
-    if not certificate.holds and as_json:
-        sys.exit(CheckFailed.exit_code)
     if not certificate.holds:
         hint = "Was the file edited? Solve it again."
-        raise CheckFailed(f"{'; '.join(certificate.failures)}.", hint=hint, location=schedule_file)
+        end_with(CheckFailed(f"{'; '.join(certificate.failures)}.", hint=hint, location=schedule_file), as_json)
 
 
 @main.command()
@@ -335,7 +291,7 @@ def certify(schedule_file: str, time_limit: float, ii: int | None, output: str |
 @click.option(
     "--machine-code/--no-machine-code", default=True, show_default=True, help="Also compile it for its target."
 )
-@_json_flag
+@json_flag
 def verify(generated: str, seeds: int, machine_code: bool, as_json: bool) -> None:
     """Check an emitted kernel, without a GPU.
 
@@ -351,12 +307,12 @@ def verify(generated: str, seeds: int, machine_code: bool, as_json: bool) -> Non
         print_json(report.checks_json(checks))
     else:
         report.print_checks(checks)
-    _fail_with(checks, generated, as_json)
+    fail_with(checks, generated, as_json)
 
 
 @main.command()
 @click.argument("name", required=False)
-@_json_flag
+@json_flag
 def machines(name: str | None, as_json: bool) -> None:
     """List the machines, or every number of one with its source."""
     from twill import report
@@ -379,8 +335,8 @@ def machines(name: str | None, as_json: bool) -> None:
 
 @main.command("bench-problems")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@_time_limit
-@_json_flag
+@time_limit_option()
+@json_flag
 def bench_problems(names: tuple[str, ...], time_limit: float, as_json: bool) -> None:
     """Solve the problem library beside two classical schedulers.
 
@@ -398,54 +354,9 @@ def bench_problems(names: tuple[str, ...], time_limit: float, as_json: bool) -> 
         click.echo("stopped by Ctrl-C: these are the problems that were done.", err=True)
     print_json(comparisons_json(found)) if as_json else print_comparisons(found)
     wrong = [each for each in found if each.mismatch]
-    if wrong and as_json:
-        sys.exit(CheckFailed.exit_code)
     if wrong:
-        raise CheckFailed(f"{wrong[0].name}: {wrong[0].mismatch}.", hint="This is a defect of Twill or of the library.")
-
-
-def _check_writable(folder: Path, output: str | None = None) -> None:
-    """Fail before long work when its results could not be written: a file is made in `folder`, and removed.
-
-    A folder that does not exist yet is judged by the one it will be made in; that of an `output` file has to exist.
-    """
-    import tempfile
-
-    existing = folder
-    while output is None and not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    try:
-        tempfile.TemporaryFile(dir=existing).close()
-    except OSError as error:
-        raise InputError(
-            f"nothing can be written to {existing}: {error.strerror}.",
-            hint="Give another place with -o.",
-            location=output or str(folder),
-        ) from None
-
-
-def _refuse_problem(solved: Schedule, graph: str) -> NoReturn:
-    """A problem without a schedule: because it can have none, or because the search was cut short."""
-    if solved.status == "infeasible":
-        message = f"infeasible: these rules exclude every schedule: {solved.reason}."
-        raise NoSchedule(message, hint="Relax one of them: its limit, or what the ops ask for.", location=graph)
-    why = solved.reason.partition(";")[0]
-    message = f"unknown: {why}; no II below {solved.lower_bound} is possible."
-    raise NoSchedule(message, hint="Give it more time with --time-limit.", location=graph)
-
-
-def _say_stopped(stopped: bool) -> None:
-    if stopped:
-        click.echo("stopped by Ctrl-C: going on with the best found so far.", err=True)
-
-
-def _fail_with(checks: Sequence[Check], where: str, as_json: bool) -> None:
-    """Exit code 1 when a check failed; its words are in the JSON object already."""
-    failed = [check for check in checks if not check.passed]
-    if failed and as_json:
-        sys.exit(CheckFailed.exit_code)
-    if failed:
-        raise CheckFailed(f"{failed[0].name}: {failed[0].detail}", location=where)
+        hint = "This is a defect of Twill or of the library."
+        end_with(CheckFailed(f"{wrong[0].name}: {wrong[0].mismatch}.", hint=hint), as_json)
 
 
 if __name__ == "__main__":
