@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ortools.sat.python import cp_model
 
@@ -68,9 +68,7 @@ class Engine:
                 if best.values is None:
                     raise Interrupted
                 return best
-            model.clear_hints()
-            for index, value in (hint or {}).items():
-                model.add_hint(model.get_int_var_from_proto_index(index), value)
+            _set_hint(model, hint or {})
             budget = min(slice_, effort)
             if minimizing:  # each slice starts from what the one before found
                 status, solver = self._slices([model], [LINEARIZATION[turn % len(LINEARIZATION)]], budget)[0]
@@ -79,17 +77,15 @@ class Engine:
                 effort, turn = effort - budget, turn + 1
             if status == cp_model.MODEL_INVALID:
                 raise ValueError(f"CP-SAT refuses the model: {model.validate()}")
-            if status == cp_model.INFEASIBLE:
-                return Outcome(None, 0, 0, True)
-            bound = max(best.bound, round(solver.best_objective_bound)) if minimizing else 0
-            if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-                objective = round(solver.objective_value) if minimizing else 0
-                if best.values is None or objective < best.objective:
-                    values = tuple(solver.response_proto.solution)
-                    best = Outcome(values, objective, bound, False)
-                hint = dict(enumerate(best.values or ()))
-            settled = status == cp_model.OPTIMAL or (best.values is not None and bound >= best.objective)
-            best = Outcome(best.values, best.objective, bound, settled)
+            found = _outcome(model, status, solver)
+            if found.infeasible:
+                return found
+            bound = max(best.bound, found.bound)
+            if found.values is not None and (best.values is None or found.objective < best.objective):
+                best = found
+                hint = dict(enumerate(found.values))
+            settled = found.settled or (best.values is not None and bound >= best.objective)
+            best = replace(best, bound=bound, settled=settled)
             if settled:
                 return best
             effort -= budget
@@ -113,26 +109,9 @@ class Engine:
         if self.over:
             raise Interrupted
         for model, hint in zip(models, hints, strict=True):
-            model.clear_hints()
-            for index, value in hint.items():
-                model.add_hint(model.get_int_var_from_proto_index(index), value)
-        return [
-            self._outcome(model, status, solver)
-            for model, (status, solver) in zip(
-                models, self._slices(models, [linearization] * len(models), effort), strict=True
-            )
-        ]
-
-    @staticmethod
-    def _outcome(model: cp_model.CpModel, status: int, solver: cp_model.CpSolver) -> Outcome:
-        found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
-        minimized = found and model.has_objective()
-        return Outcome(
-            tuple(solver.response_proto.solution) if found else None,
-            round(solver.objective_value) if minimized else 0,
-            round(solver.best_objective_bound) if minimized else 0,
-            status in (cp_model.OPTIMAL, cp_model.INFEASIBLE),
-        )
+            _set_hint(model, hint)
+        answers = self._slices(models, [linearization] * len(models), effort)
+        return [_outcome(model, *answer) for model, answer in zip(models, answers, strict=True)]
 
     def _slices(
         self, models: Sequence[cp_model.CpModel], linearization: Sequence[int], effort: float, first: bool = False
@@ -181,3 +160,22 @@ class Engine:
         if failures:
             raise failures[0]
         return [(answers[k], solver) for k, solver in enumerate(solvers)]
+
+
+def _set_hint(model: cp_model.CpModel, hint: Mapping[int, int]) -> None:
+    """`hint` is the model's only hint."""
+    model.clear_hints()
+    for index, value in hint.items():
+        model.add_hint(model.get_int_var_from_proto_index(index), value)
+
+
+def _outcome(model: cp_model.CpModel, status: int, solver: cp_model.CpSolver) -> Outcome:
+    """What one call of CP-SAT found out; without an objective, objective and bound are 0."""
+    found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
+    minimizing = model.has_objective() and status != cp_model.INFEASIBLE
+    return Outcome(
+        tuple(solver.response_proto.solution) if found else None,
+        round(solver.objective_value) if minimizing and found else 0,
+        round(solver.best_objective_bound) if minimizing else 0,
+        status in (cp_model.OPTIMAL, cp_model.INFEASIBLE),
+    )
