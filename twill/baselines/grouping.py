@@ -28,7 +28,8 @@ def hop(problem: Problem, groups: Mapping[str, tuple[int, ...]], dep: Dep) -> in
     """Cycles a dependence takes beyond its latency because its ends are on different groups (rule 1)."""
     if set(groups[dep.dst]) <= set(groups[dep.src]):
         return 0
-    return problem.limits.value_hop if problem.op(dep.src).registers else problem.limits.signal_hop
+    value = problem.op(dep.src).registers > 0 and not dep.ring  # what a ring carries is a mere signal
+    return problem.limits.value_hop if value else problem.limits.signal_hop
 
 
 def _by_values(problem: Problem) -> dict[str, int]:

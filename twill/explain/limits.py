@@ -9,8 +9,9 @@ from twill.schedule.critical import critical_cycle
 from twill.schedule.lifetimes import has_ring, register_lives, transfers
 from twill.schedule.loads import unit_loads
 from twill.schedule.modulo import peak
-from twill.schedule.problem import REGISTER_STEP
+from twill.schedule.problem import REGISTER_STEP, Dep
 from twill.schedule.schedule import Schedule
+from twill.solve.tiers import paid_hop
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _streams(schedule: Schedule) -> Iterator[Used]:
 
 def _waits(schedule: Schedule) -> Iterator[Used]:
     blocking = [dep for dep in schedule.problem.deps if dep.blocking]
-    tight = [dep for dep in blocking if slack_cycles(schedule, dep.src, dep.dst, dep.distance, dep.latency) == 0]
+    tight = [dep for dep in blocking if slack_cycles(schedule, dep) == 0]
     if blocking:
         note = "waits end just in time" + (": " + ", ".join(f"{d.dst} for {d.src}" for d in tight[:3]) if tight else "")
         yield Used("waits", len(tight), len(blocking), False, note)
@@ -63,10 +64,11 @@ def _waits(schedule: Schedule) -> Iterator[Used]:
 def _hops(schedule: Schedule) -> Iterator[Used]:
     limits = schedule.problem.limits
     for kind, cycles in (("value", limits.value_hop), ("signal", limits.signal_hop)):
-        deps = [d for d in schedule.problem.deps if (schedule.problem.op(d.src).registers > 0) == (kind == "value")]
-        paid = [d for d in deps if hop_cycles(schedule, d.src, d.dst)]
+        values = [d for d in schedule.problem.deps if schedule.problem.op(d.src).registers > 0 and not d.ring]
+        deps = values if kind == "value" else [d for d in schedule.problem.deps if d not in values]
+        paid = [d for d in deps if paid_hop(schedule, d)]
         if deps and cycles:
-            tight = [d for d in paid if slack_cycles(schedule, d.src, d.dst, d.distance, d.latency) == 0]
+            tight = [d for d in paid if slack_cycles(schedule, d) == 0]
             note = f"dependences pay {cycles} cycles" + (f", {len(tight)} of them without slack" if tight else "")
             yield Used(f"{kind} hops", len(paid), len(deps), False, note)
 
@@ -110,18 +112,11 @@ def _groups(schedule: Schedule) -> Iterator[Used]:
     yield Used("warps", warps, limits.max_warps, warps >= limits.max_warps, "")
 
 
-def hop_cycles(schedule: Schedule, src: str, dst: str) -> int:
-    """Cycles of the hop that a dependence between two ops pays in this schedule (rule 1)."""
-    at, limits = schedule.placements, schedule.problem.limits
-    if set(at[dst].groups) <= set(at[src].groups):
-        return 0
-    return limits.value_hop if schedule.problem.op(src).registers > 0 else limits.signal_hop
-
-
-def slack_cycles(schedule: Schedule, src: str, dst: str, distance: int, latency: int) -> int:
-    """Cycles by which a result is ready before it is used."""
-    gap = schedule.start(dst) + distance * schedule.ii - schedule.start(src)
-    return gap - latency - hop_cycles(schedule, src, dst)
+def slack_cycles(schedule: Schedule, dep: Dep) -> int:
+    """Cycles by which a result is ready before it is used, a slot of a ring free before it is written."""
+    turns = dep.distance + (schedule.rings[dep.dst] - 1 if dep.ring else 0)
+    gap = schedule.start(dep.dst) + turns * schedule.ii - schedule.start(dep.src)
+    return gap - dep.latency - paid_hop(schedule, dep)
 
 
 def _members(schedule: Schedule) -> dict[int, list[str]]:

@@ -17,11 +17,13 @@ import networkx
 from twill.errors import InputError
 from twill.paper.costs import Costs
 from twill.paper.encoding import Answer
-from twill.schedule.lifetimes import has_ring, hold, register_lives, ring_life
+from twill.schedule.lifetimes import has_ring, hold, register_lives
 from twill.schedule.modulo import peak
-from twill.schedule.problem import REGISTER_STEP, Dep, Op, Problem, in_register_steps
+from twill.schedule.problem import REGISTER_STEP, Dep, Problem, in_register_steps
 from twill.schedule.schedule import Group, Placement, Schedule
 from twill.solve.bounds import rec_mii, res_mii
+from twill.solve.grouping import hop
+from twill.solve.tiers import needed_depth
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,9 @@ class Structure:
         groups = self.answer.groups
         for dep in self.problem.deps:
             if not dep.ring:
-                hop = 0 if set(groups[dep.dst]) <= set(groups[dep.src]) else _hop(self.problem, dep)
+                paid = 0 if set(groups[dep.dst]) <= set(groups[dep.src]) else hop(self.problem, dep)
                 turns = self.stage[dep.dst] - self.stage[dep.src] + dep.distance
-                yield Edge(dep.src, dep.dst, dep.latency + hop, turns)
+                yield Edge(dep.src, dep.dst, dep.latency + paid, turns)
 
     def units(self) -> Iterator[Edge]:
         """The ops of a unit that holds one take turns in the same order.
@@ -171,12 +173,8 @@ def _derived(problem: Problem, costs: Costs, answer: Answer, edges: list[Edge]) 
         groups=(),
     )
     numbered = _renumbered(bare)
-    depths = {op.id: _depth(numbered, op) for op in problem.ops if has_ring(op)}
+    depths = {op.id: needed_depth(numbered, op.id) for op in problem.ops if has_ring(op)}
     return replace(numbered, groups=_with_registers(numbered), rings=depths)
-
-
-def _hop(problem: Problem, dep: Dep) -> int:
-    return problem.limits.value_hop if problem.op(dep.src).registers > 0 else problem.limits.signal_hop
 
 
 def _slots(problem: Problem, edges: Iterable[Edge], ii: int, streaming: frozenset[str]) -> dict[str, int]:
@@ -221,15 +219,3 @@ def _with_registers(schedule: Schedule) -> tuple[Group, ...]:
         needed = limits.producer_registers if group.producer else min(most, limits.registers_per_thread)
         groups.append(replace(group, registers=needed))
     return tuple(groups)
-
-
-def _depth(schedule: Schedule, op: Op) -> int:
-    """The least depth that the buffer's life and the edges its ring carries (`Dep.ring`) ask for."""
-    ii = schedule.ii
-    depth = max(1, -(-ring_life(schedule, op)[0] // ii))
-    for dep in schedule.problem.deps:
-        if dep.ring and dep.dst == op.id:
-            inside = set(schedule.placements[dep.dst].groups) <= set(schedule.placements[dep.src].groups)
-            ready = schedule.start(dep.src) + dep.latency + (0 if inside else _hop(schedule.problem, dep))
-            depth = max(depth, -(-(ready - schedule.start(dep.dst)) // ii) - dep.distance + 1)
-    return depth

@@ -40,7 +40,7 @@ def slack(schedule: Schedule) -> int:
     least = schedule.ii
     for dep in schedule.problem.deps:
         if dep.blocking and not dep.ring and not schedule.problem.op(dep.src).variable_latency:
-            apart = _hop(schedule, dep)
+            apart = paid_hop(schedule, dep)
             gap = schedule.start(dep.dst) + dep.distance * schedule.ii - schedule.start(dep.src)
             least = min(least, gap - dep.latency - apart)
     return least
@@ -66,12 +66,13 @@ def needed_depth(schedule: Schedule, id: str) -> int:
     depth = max(1, -(-max(ends, default=problem.op(id).completion) // ii))
     for dep in problem.deps:
         if dep.dst == id and dep.ring:
-            free = schedule.start(dep.src) + dep.latency + _hop(schedule, dep)
+            free = schedule.start(dep.src) + dep.latency + paid_hop(schedule, dep)
             depth = max(depth, -(-(free - schedule.start(id)) // ii) - dep.distance + 1)
     return depth
 
 
-def _hop(schedule: Schedule, dep: Dep) -> int:
+def paid_hop(schedule: Schedule, dep: Dep) -> int:
+    """Cycles of the hop that `dep` pays where the schedule has its ends (rule 1)."""
     at = schedule.placements
     return 0 if set(at[dep.dst].groups) <= set(at[dep.src].groups) else hop(schedule.problem, dep)
 
