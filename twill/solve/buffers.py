@@ -11,22 +11,17 @@ from twill.solve.grouping import hop
 from twill.solve.lives import Lives
 from twill.solve.variables import Variables
 
-MOST_OVER = 1 << 12  # buffers by which a soft limit may be exceeded
 MBARRIERS = 2  # of a slot or a signal: full and empty
 
 
 class Buffers:
-    """The depths of all rings, and that they fit shared memory, tensor memory and the barriers.
+    """The depths of all rings, and that they fit shared memory, tensor memory and the barriers."""
 
-    excess: where given, these limits are soft, and what they are exceeded by is added to it.
-    """
-
-    def __init__(self, variables: Variables, lives: Lives, excess: list[cp_model.IntVar] | None = None) -> None:
+    def __init__(self, variables: Variables, lives: Lives) -> None:
         self.v = variables
         self.model = variables.model
         self.problem = variables.problem
         self.lives = lives
-        self.excess = excess
         self._depth: dict[str, cp_model.IntVar] = {}
         self._reach: dict[str, cp_model.LinearExprT] = {}
         self._uses: dict[str, list[Dep]] = defaultdict(list)
@@ -42,8 +37,8 @@ class Buffers:
         shared = sum(depth[op.id] * op.smem_bytes for op in rings)
         shared += sum(count * self._slot_bytes(id) for id, count in sent.items())
         columns = sum(depth[op.id] * op.tmem_columns for op in rings)
-        self.model.add(shared <= limits.smem_bytes + self._over("smem_bytes", rings))
-        self.model.add(columns <= limits.tmem_columns + self._over("tmem_columns", rings))
+        self.model.add(shared <= limits.smem_bytes)
+        self.model.add(columns <= limits.tmem_columns)
         self._barriers(rings, sum(depth.values()), sent)
 
     def depth(self, id: str) -> cp_model.IntVar:
@@ -97,15 +92,6 @@ class Buffers:
             self.model.add(depth[id] >= turns).only_enforce_if(foreign)
         return depth
 
-    def _over(self, limit: str, rings: list[Op]) -> cp_model.LinearExprT:
-        """What a soft limit is exceeded by, in the smallest slots there are; 0 for a hard one."""
-        if self.excess is None or not rings:
-            return 0
-        over = self.model.new_int_var(0, MOST_OVER, f"{limit} over")
-        self.excess.append(over)
-        sizes = [MBARRIERS if limit == "barriers" else getattr(op, limit) for op in rings]
-        return over * min((size for size in sizes if size), default=0)
-
     def _slot_bytes(self, id: str) -> int:
         op = self.problem.op(id)
         return self.problem.limits.transfer_bytes * 32 * op.min_warps * op.spans * op.registers
@@ -126,7 +112,7 @@ class Buffers:
             return
         signals = sum(self._signal(op) for op in plain)
         taken = MBARRIERS * (slots + sum(sent.values()) + signals)
-        self.model.add(taken <= limits.max_mbarriers + self._over("barriers", rings))
+        self.model.add(taken <= limits.max_mbarriers)
 
     def _signal(self, op: Op) -> cp_model.LinearExprT:
         """Whether another group uses the result of an op that has neither registers nor a ring."""

@@ -13,28 +13,22 @@ from twill.solve.grouping import hop
 from twill.solve.lives import Lives
 from twill.solve.variables import Variables
 
-MOST_OVER = 1 << 16  # registers by which a soft cap may be exceeded
-
 
 class Constraints:
     """Adds the rules of a schedule to the model of `variables`.
 
     extra: for each ring written by an op of variable latency, depth beyond what lives need (0 or 1).
     foreign: (value, group) -> the literal that the group uses the value and does not define it.
-    soft: let groups hold more registers than their caps, and rings more shared memory than there is, by what
-    `excess` counts: steps of registers at each slot where values begin, and buffers.
     """
 
-    def __init__(self, variables: Variables, *, soft: bool = False) -> None:
+    def __init__(self, variables: Variables) -> None:
         self.v = variables
         self.model = variables.model
         self.problem = variables.problem
         self.extra = variables.extra
         self.lives = Lives(variables)
         self.foreign = self.lives.foreign
-        self.excess: list[cp_model.IntVar] | None = [] if soft else None
-        self.over: dict[int, list[tuple[Op, cp_model.IntVar]]] = {}
-        self.buffers = Buffers(variables, self.lives, self.excess)
+        self.buffers = Buffers(variables, self.lives)
 
     def add_constraints(self) -> Constraints:
         self.dependence()
@@ -54,7 +48,7 @@ class Constraints:
             if self.v.settled(dep.src, dep.dst) and not dep.ring:
                 continue
             self.model.add(self.gap(dep) >= dep.latency + self.hop_term(dep))
-            if dep.src != dep.dst:
+            if dep.src != dep.dst and dep.latency >= 0:
                 further = self.buffers.depth(dep.dst) - 1 if dep.ring else 0
                 later = (self.v.stage[dep.dst] + dep.distance + further, self.v.slot[dep.dst])
                 self.v.precede((self.v.stage[dep.src], self.v.slot[dep.src]), later, strictly=dep.latency > 0)
@@ -145,19 +139,10 @@ class Constraints:
             cap = budgets.cap(g) if here else 0
             for event in here:
                 total = sum(life.op.registers * self.lives.copies(life, event.slot) for life in here)
-                bound = self.model.add(total <= cap + self._over(g, event.op))
+                bound = self.model.add(total <= cap)
                 if event.alive is not True:
                     bound.only_enforce_if(event.alive)
         budgets.fit_file()
-
-    def _over(self, group: int, op: Op) -> cp_model.LinearExprT:
-        """What a soft cap is exceeded by where the value of `op` begins; 0 for a hard one."""
-        if self.excess is None:
-            return 0
-        over = self.model.new_int_var(0, MOST_OVER, f"over in {group} at {op.id}")
-        self.excess.append(over)
-        self.over.setdefault(group, []).append((op, over))
-        return over
 
     def gap(self, dep: Dep) -> cp_model.LinearExprT:
         """start(v) + distance * ii - start(u), and (depth(v) - 1) * ii more where the ring of v carries it."""

@@ -34,8 +34,7 @@ TIER_EFFORT = 8.0  # to settle one tier
 MANY = 30
 WIDE = 100  # classes of ops times groups they may be on, beyond which there is only that search
 PACKINGS = 2  # ways to settle the groups that are tried
-SEEDS = len(neighborhood.MEMORY)  # searches of each way at each interval
-FIRST_STEPS, STEPS = 48, 36  # neighborhoods at the lower bound, and at any other interval
+EFFORTS = ((16, 1), (48, len(neighborhood.MEMORY)))  # steps at an interval and seeds, in one round and the next
 FAILURES = 3  # intervals that may prove too hard
 
 
@@ -131,25 +130,31 @@ class Search:
             self._take(Solution(listed.ii, start, groups, {}))
             self.settled = kept_in_groups(self.problem, groups)
         settled = packings(self.problem)[:PACKINGS]
-        low, high = self.lower, self.best.ii if self.best else self._longest() + 1
-        tries = [(self.lower, FIRST_STEPS)] * (low < high)
-        failures = 0
-        while tries and settled:
-            ii, steps = tries.pop()
-            self._report("interval")
-            for packed, seed in product(settled, range(SEEDS)):
-                found = neighborhood.search(packed, ii, self.engine, self.engine.seed + seed, steps)
-                if found is not None:
-                    self._take(found)
-                    high = ii
-                    settled = [packed]
-                    self.settled = packed
-                    break
-            else:
-                low, failures = ii + 1, failures + 1
-            if low < high and failures <= FAILURES:
-                near = low + (high - low) // 8 if high > 1.5 * low else (low + high - 1) // 2
-                tries.append((near, STEPS))
+        for steps, seeds in EFFORTS:
+            low, failures = self.lower, 0
+            while settled and low < self._above() and failures <= FAILURES:
+                # Close to the bound first; once that fails, closer to what is known.
+                ii = low if not failures else low + (self._above() - low) // (2 ** min(failures, 3))
+                self._report("interval")
+                found = self._neighbors(settled, ii, steps, seeds)
+                if found is None:
+                    low, failures = ii + 1, failures + 1
+                    continue
+                self._take(found[1])
+                self.settled = found[0]
+                settled = [found[0]]
+
+    def _neighbors(self, settled: list[Problem], ii: int, steps: int, seeds: int) -> tuple[Problem, Solution] | None:
+        """A schedule at one interval from large neighborhood search, and the settled problem it is of."""
+        for packed, seed in product(settled, range(seeds)):
+            found = neighborhood.search(packed, ii, self.engine, self.engine.seed + seed, steps)
+            if found is not None:
+                return packed, found
+        return None
+
+    def _above(self) -> int:
+        """The first interval that is no better than what is known."""
+        return self.best.ii if self.best is not None else self._longest() + 1
 
     def _take(self, solution: Solution) -> None:
         self.best = solution
