@@ -9,7 +9,7 @@ until what they hold fits. What is found is a schedule; that none is found prove
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ortools.sat.python import cp_model
 
@@ -22,24 +22,28 @@ from twill.solve.grouping import grouping
 from twill.solve.rotation import Rotation, rotation
 from twill.solve.variables import Solution, Variables
 
-STAGES = ((0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (3, 3))  # before and after the anchor's, the fewest first
-START_EFFORT = 1.0  # deterministic time for the first schedule, in each of these
+STAGES = ((0, 1), (1, 1)), ((2, 2), (3, 3))  # before and after the anchor's: the fewest first, two at a time
+START_EFFORT = 0.6  # deterministic time for the first schedule, in each of these
 STEP_EFFORT = 0.1  # and for a neighborhood
 FIRST, FEWEST, MOST = 0.5, 0.08, 0.95  # share of the ops placed anew at a time
 GROW, SHRINK = 1.08, 0.94  # that share after a neighborhood was settled, or not
 MEMORY = (32, 160)  # registers of a thread that a whole memory is worth, in one search and the next
 PATIENCE = 10  # steps without gain after which a search ends
-TURN = 16  # steps with groups rotated, before as many with every op for itself
+KINDS = ("rotated", "each")
+TURN = 16  # steps of one kind before as many of the other
 
 
-def search(problem: Problem, ii: int, engine: Engine, seed: int, steps: int) -> Solution | None:
+def search(
+    problem: Problem, ii: int, engine: Engine, seed: int, steps: int, kinds: Sequence[str] = KINDS
+) -> Solution | None:
     """A schedule of `problem`, whose groups are all settled, at `ii`; None: not found within so many steps.
 
-    Groups that do the same are rotated, where there are any; if that leads nowhere every op is placed for itself.
+    kinds: groups that do the same are "rotated", where there are any; "each" op is placed for itself; or both in turn.
     Raises Interrupted when the engine's time is over.
     """
-    rotated = rotation(problem, ii)
-    descents = [Descent(problem, ii, engine, seed, turns) for turns in ((rotated, None) if rotated else (None,))]
+    rotated = rotation(problem, ii) if "rotated" in kinds else None
+    ways = ([rotated] if rotated else []) + ([None] if "each" in kinds else [])
+    descents = [Descent(problem, ii, engine, seed, way) for way in ways]
     while descents and steps > 0:
         for descent in tuple(descents):
             found = descent.run(min(TURN, steps))
@@ -64,7 +68,7 @@ class Descent:
         self.solution: Solution | None = None
         self.objective: int | None = None
         self.idle = 0
-        self.stages = STAGES[-1]
+        self.stages = STAGES[-1][-1]
         self.sizes = {"anywhere": FIRST, "slots": FIRST}
 
     @property
@@ -88,12 +92,14 @@ class Descent:
 
     def _begin(self) -> bool:
         """A first schedule, in as few stages as one is found in, whatever it holds; False when none is found."""
-        for self.stages in STAGES:
-            constraints = self._constraints({})
-            (found,) = self.engine.abreast([constraints.model], START_EFFORT, 0, [{}])
-            if found.values is not None:
-                self.solution = constraints.v.decode(found.values)
-                return True
+        for stages in STAGES:
+            tried = [self._constraints({}, these) for these in stages]
+            models = [constraints.model for constraints in tried]
+            outcomes = self.engine.abreast(models, START_EFFORT, 0, [{}] * len(models))
+            for self.stages, constraints, outcome in zip(stages, tried, outcomes, strict=True):
+                if outcome.values is not None:
+                    self.solution = constraints.v.decode(outcome.values)
+                    return True
         return False
 
     def _step(self) -> None:
@@ -103,7 +109,7 @@ class Descent:
         tried = []
         for kind in self.sizes:
             free = self._neighborhood(start, kind)
-            constraints = self._constraints({id: at for id, at in start.items() if id not in free})
+            constraints = self._constraints({id: at for id, at in start.items() if id not in free}, self.stages)
             constraints.model.minimize(self._area(constraints))
             tried.append(constraints)
         hints = [constraints.v.encode(self.solution) for constraints in tried]
@@ -118,8 +124,8 @@ class Descent:
                 self.idle = 0
             self.solution, self.objective = constraints.v.decode(outcome.values), outcome.objective
 
-    def _constraints(self, pinned: Mapping[str, int]) -> Constraints:
-        """Dependences, units and streams, with these ops pinned and the rest within the stages."""
+    def _constraints(self, pinned: Mapping[str, int], stages: tuple[int, int]) -> Constraints:
+        """Dependences, units and streams, with these ops pinned and the rest within these stages."""
         variables = Variables(self.problem, self.grouping, self.ii, self.ii, pinned)
         constraints = Constraints(variables)
         constraints.dependence()
@@ -128,7 +134,7 @@ class Descent:
         else:
             constraints.units()
         constraints.streams()
-        before, after = self.stages
+        before, after = stages
         for id, stage in variables.stage.items():
             if id not in pinned:
                 variables.model.add(stage >= -before)

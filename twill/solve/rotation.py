@@ -109,7 +109,7 @@ class Rotation:
 def rotation(problem: Problem, ii: int) -> Rotation | None:
     """The rotation of the groups of `problem` that do the same; None where there are no two of them.
 
-    None as well where a unit that they use takes several ops at once, or one op longer than their share.
+    None as well where a unit that they use takes several ops at once, or where some op does not fit their share.
     """
     groups = grouping(problem)
     copies = _copies(groups)
@@ -123,8 +123,7 @@ def rotation(problem: Problem, ii: int) -> Rotation | None:
         turn |= dict.fromkeys(copy.values(), count * share)
         placed_by |= {copy[key]: copies[0][key] for key in shared}
     _join_users(problem, set().union(*(copy.values() for copy in copies)), turn)
-    most = share - (ii - len(copies) * share)
-    if any(problem.limits.units[op.unit] != 1 or op.occupancy > most for op in map(problem.op, repeated)):
+    if not _fits(problem, placed_by, repeated, share, ii - len(copies) * share):
         return None
     longest: dict[tuple[str, str, int], Dep] = {}
     late: dict[tuple[str, str, int], int] = defaultdict(int)
@@ -165,6 +164,17 @@ def _copies(groups: Grouping) -> list[dict[tuple[object, ...], str]]:
             rows.append(seen)
     first = max(rows, key=len, default={})
     return [first, *(row for row in rows if row is not first and len(row.keys() & first.keys()) >= ALIKE * len(first))]
+
+
+def _fits(problem: Problem, placed_by: Mapping[str, str], repeated: frozenset[str], share: int, left: int) -> bool:
+    """Whether any op without a copy can find room on its unit between what every share repeats."""
+    taken: dict[str, int] = defaultdict(int)
+    for op in map(problem.op, repeated):
+        taken[op.unit] += op.occupancy
+        if problem.limits.units[op.unit] != 1 or op.occupancy + left > share:
+            return False
+    rest = [op for op in problem.ops if op.occupancy and op.unit in taken and placed_by[op.id] not in repeated]
+    return all(op.occupancy <= share + left - taken[op.unit] for op in rest)
 
 
 def _join_users(problem: Problem, home: set[str], turn: dict[str, int]) -> None:

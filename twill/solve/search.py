@@ -34,7 +34,8 @@ TIER_EFFORT = 8.0  # to settle one tier
 MANY = 30
 WIDE = 100  # classes of ops times groups they may be on, beyond which there is only that search
 PACKINGS = 2  # ways to settle the groups that are tried
-EFFORTS = ((16, 1), (48, len(neighborhood.MEMORY)))  # steps at an interval and seeds, in one round and the next
+LARGE = 120  # ops beyond which they are first placed by rotation only
+ROUNDS = ((16, 1), (48, len(neighborhood.MEMORY)))  # steps at an interval and seeds, in one round and the next
 FAILURES = 3  # intervals that may prove too hard
 
 
@@ -130,27 +131,49 @@ class Search:
             self._take(Solution(listed.ii, start, groups, {}))
             self.settled = kept_in_groups(self.problem, groups)
         settled = packings(self.problem)[:PACKINGS]
-        for steps, seeds in EFFORTS:
+        large = len(self.problem.ops) > LARGE
+        for number, (steps, seeds) in enumerate(ROUNDS):
+            kinds = neighborhood.KINDS[:1] if large and not number else neighborhood.KINDS
             low, failures = self.lower, 0
             while settled and low < self._above() and failures <= FAILURES:
                 # Close to the bound first; once that fails, closer to what is known.
                 ii = low if not failures else low + (self._above() - low) // (2 ** min(failures, 3))
                 self._report("interval")
-                found = self._neighbors(settled, ii, steps, seeds)
+                found = self._neighbors(settled, ii, kinds, steps, seeds)
                 if found is None:
                     low, failures = ii + 1, failures + 1
                     continue
                 self._take(found[1])
                 self.settled = found[0]
                 settled = [found[0]]
+            if self.lower == self.mii:
+                self._refute_bare()
 
-    def _neighbors(self, settled: list[Problem], ii: int, steps: int, seeds: int) -> tuple[Problem, Solution] | None:
+    def _neighbors(
+        self, settled: list[Problem], ii: int, kinds: Sequence[str], steps: int, seeds: int
+    ) -> tuple[Problem, Solution] | None:
         """A schedule at one interval from large neighborhood search, and the settled problem it is of."""
         for packed, seed in product(settled, range(seeds)):
-            found = neighborhood.search(packed, ii, self.engine, self.engine.seed + seed, steps)
+            found = neighborhood.search(packed, ii, self.engine, self.engine.seed + seed, steps, kinds)
             if found is not None:
                 return packed, found
         return None
+
+    def _refute_bare(self) -> None:
+        """Raise the lower bound by what dependences, units and streams alone refute, in windows that double."""
+        step, failures = 1, 0
+        while step and failures < FAILURES and self.lower < self._above():
+            high = min(self.lower + step, self._above()) - 1
+            variables = Variables(self.problem, self.grouping, self.lower, high)
+            bare = Constraints(variables)
+            bare.dependence()
+            bare.units()
+            bare.streams()
+            if self.engine.run(bare.model, WINDOW_EFFORT).infeasible:
+                self.lower, step = high + 1, 2 * step
+                self._report("proof")
+            else:
+                step, failures = step // 4, failures + 1
 
     def _above(self) -> int:
         """The first interval that is no better than what is known."""
