@@ -106,21 +106,29 @@ class Search:
         return max(total, res_mii(self.problem).ii, rec_mii(self.problem).ii)
 
     def _find(self) -> None:
-        """Try MII, then intervals ever further above it, until one is feasible; many ops by neighborhoods."""
+        """Try MII, then intervals ever further above it, until one is feasible; many ops by neighborhoods.
+
+        Then halve what is open below it: single intervals are settled faster than windows of them.
+        """
         if len(self.problem.ops) > MANY:
             self._descend()
         if self.best is not None or not self.whole:
             return
-        ii, step, longest = self.lower, max(1, self.lower // 64), self._longest()
+        below, ii, step = self.lower - 1, self.lower, max(1, self.lower // 64)
         while True:
             self._report("interval")
-            for groups in self._narrowed():
-                self._attempt(ii, ii, PROBE_EFFORT, groups)
-                if self.best is not None:
-                    return
-            if ii >= longest:
-                return
-            ii, step = min(ii + step, longest), 2 * step
+            if self._probe(ii) or ii >= self._longest():
+                break
+            below, ii, step = ii, min(ii + step, self._longest()), 2 * step
+        while self.best is not None and below + 1 < self.best.ii:
+            self._report("interval")
+            middle = (below + self.best.ii) // 2
+            if self._attempt(middle, middle, WINDOW_EFFORT).values is None:
+                below = middle
+
+    def _probe(self, ii: int) -> bool:
+        """Look for a schedule at one interval, in few groups first."""
+        return any(self._attempt(ii, ii, PROBE_EFFORT, groups).values is not None for groups in self._narrowed())
 
     def _descend(self) -> None:
         """Many ops: a list schedule first, then large neighborhood search at the bound, then halfway between."""
