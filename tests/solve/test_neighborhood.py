@@ -110,3 +110,22 @@ def test_a_solution_of_the_whole_problem_is_one_of_the_settled() -> None:
     assert settled is not None
     same = Solution(whole.ii, {id: whole.start(id) for id in groups}, groups, {})
     assert check(result.schedule(settled, same, "feasible", 1, "")) == ()
+
+
+@pytest.mark.slow
+def test_few_ops_that_are_hard_get_a_schedule_from_neighborhoods() -> None:
+    # The first sub-tile of a loop whose registers hold hardly more than one iteration: no probe is settled.
+    whole = colocated_loop(40, 1)
+    kept = [op for op in whole.ops if op.subtile in (None, 0)]
+    ids = {op.id for op in kept}
+    sets = [tuple(id for id in each if id in ids) for each in whole.colocate]
+    given = replace(
+        whole,
+        ops=tuple(kept),
+        deps=tuple(dep for dep in whole.deps if dep.src in ids and dep.dst in ids),
+        colocate=tuple(each for each in sets if each),
+        separate=(),
+    )
+    found = solve(given, time_limit=60, tiers=())
+    assert found.status in ("feasible", "optimal")
+    assert check(found) == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -106,9 +106,10 @@ class Search:
         return max(total, res_mii(self.problem).ii, rec_mii(self.problem).ii)
 
     def _find(self) -> None:
-        """Try MII, then intervals ever further above it, until one is feasible; many ops by neighborhoods.
+        """Try MII, then intervals ever further above it, until one is feasible.
 
-        Then halve what is open below it: single intervals are settled faster than windows of them.
+        Then halve what is open below it: single intervals are settled faster than windows of them. Many ops, and
+        those that turn out hard, are looked for by neighborhoods.
         """
         if len(self.problem.ops) > MANY:
             self._descend()
@@ -117,8 +118,11 @@ class Search:
         below, ii, step = self.lower - 1, self.lower, max(1, self.lower // 64)
         while True:
             self._report("interval")
-            if self._probe(ii) or ii >= self._longest():
+            outcomes = list(self._probe(ii))
+            if self.best is not None or ii >= self._longest():
                 break
+            if not all(outcome.settled for outcome in outcomes):
+                return self._descend()
             below, ii, step = ii, min(ii + step, self._longest()), 2 * step
         while self.best is not None and below + 1 < self.best.ii:
             self._report("interval")
@@ -126,9 +130,11 @@ class Search:
             if self._attempt(middle, middle, WINDOW_EFFORT).values is None:
                 below = middle
 
-    def _probe(self, ii: int) -> bool:
-        """Look for a schedule at one interval, in few groups first."""
-        return any(self._attempt(ii, ii, PROBE_EFFORT, groups).values is not None for groups in self._narrowed())
+    def _probe(self, ii: int) -> Iterator[Outcome]:
+        """Look for a schedule at one interval, in few groups first, until there is one."""
+        for groups in self._narrowed():
+            if self.best is None:
+                yield self._attempt(ii, ii, PROBE_EFFORT, groups)
 
     def _descend(self) -> None:
         """Many ops: a list schedule first, then large neighborhood search at the bound, then halfway between."""
