@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,16 +103,45 @@ def schedule_rules(schedule: Schedule) -> Check:
     return Check("schedule", True, f"rules 1-6 hold for {count[0]} ops and {count[1]} dependences", seconds)
 
 
-def emulation(module: Path, schedule: Path, seeds: int, tell: Tell) -> Check:
+def emulation(
+    module: Path,
+    schedule: Path,
+    seeds: int,
+    tell: Tell,
+    trip_counts: Sequence[int] | None = None,
+    max_steps: int = 1_000_000,
+) -> Check:
     """The emitted source, run adversarially on the CPU, equals float64 at several trip counts."""
     from twill.emulate.verify import verify_file
 
     began = time.perf_counter()
+    wanted = range(6) if trip_counts is None else trip_counts
+    numbers = tuple(range(seeds))
     try:
-        report = verify_file(module, schedule=schedule, seeds=tuple(range(seeds)), progress=tell)
+        report = verify_file(
+            module, schedule=schedule, seeds=numbers, trip_counts=wanted, max_steps=max_steps, progress=tell
+        )
     except CheckFailed as error:
         return Check("emulate", False, str(error), time.perf_counter() - began)
     return Check("emulate", report.passed, report.summary(), time.perf_counter() - began, report.data())
+
+
+def exploration(
+    module: Path, bound: int, trip_counts: Sequence[int] | None, max_runs: int, max_steps: int, tell: Tell
+) -> Check:
+    """One thread block under every interleaving of at most `bound` deviations, at small trip counts."""
+    from twill.emulate.interleavings import TRIP_COUNTS, explore_file
+
+    report = explore_file(
+        module,
+        bound,
+        schedule=schedule_of(module),
+        trip_counts=TRIP_COUNTS if trip_counts is None else trip_counts,
+        max_runs=max_runs,
+        max_steps=max_steps,
+        progress=tell,
+    )
+    return Check("explore", report.passed, report.summary(), report.seconds, report.data())
 
 
 def machine_code(module: Path, name: str, launch: Launch) -> Check:
@@ -135,18 +164,28 @@ def machine_code(module: Path, name: str, launch: Launch) -> Check:
 def judged(code: MachineCode) -> Check:
     """The rung of machine code that was compiled already."""
     quotas = "/".join(str(count) for count in code.role_registers)
+    workers = [role for role in code.roles if role.live_in_loop]
+    live = f" ({'/'.join(str(role.live) for role in workers)} live)" if workers else ""
     text = "; ".join(code.problems) or (
-        f"sm_90a on triton {code.triton}: {code.registers} registers at launch, quotas {quotas}, "
-        f"0 bytes spilled, {code.shared_bytes} bytes shared, {code.hgmma} HGMMA"
+        f"sm_90a on triton {code.triton}: {code.registers} registers at launch, quotas {quotas}{live}, "
+        f"0 bytes spilled, {code.stack_bytes} bytes stack, {code.shared_bytes} bytes shared, {code.hgmma} HGMMA"
     )
     data = {
         "triton": code.triton, "registers": code.registers, "spill_bytes": code.spill_bytes,
-        "shared_bytes": code.shared_bytes, "hgmma": code.hgmma, "serialized": code.serialized,
+        "stack_bytes": code.stack_bytes, "shared_bytes": code.shared_bytes, "hgmma": code.hgmma,
+        "serialized": code.serialized, "roles": [asdict(role) for role in code.roles],
     }  # fmt: skip
     return Check("ptxas", not code.problems, text, code.seconds, data)
 
 
-def verify_generated(module: Path, seeds: int, with_machine_code: bool, tell: Tell) -> tuple[Check, ...]:
+def verify_generated(
+    module: Path,
+    seeds: int,
+    with_machine_code: bool,
+    tell: Tell,
+    trip_counts: Sequence[int] | None = None,
+    max_steps: int = 1_000_000,
+) -> tuple[Check, ...]:
     """The rungs that apply to an emitted module with its schedule file.
 
     Raises InputError for a file that is no such module, and for a schedule file without kernel or from
@@ -169,7 +208,7 @@ def verify_generated(module: Path, seeds: int, with_machine_code: bool, tell: Te
     if launch.grid is None:
         checks.append(_no_example("emulate"))
     else:
-        checks.append(emulation(module, companion, seeds, tell))
+        checks.append(emulation(module, companion, seeds, tell, trip_counts, max_steps))
     if with_machine_code:
         tell("compiling to machine code")
         checks.append(machine_code(module, stored.schedule.problem.name, launch))

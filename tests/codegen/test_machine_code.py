@@ -45,6 +45,29 @@ def test_no_spills_and_hgmma(variant):
     consumers = {group.registers for group in schedule.groups if not group.producer}
     wanted = {-(-(count + schedule.problem.limits.reserved_registers) // 8) * 8 for count in consumers}
     assert wanted <= set(code.role_registers)
+    assert code.stack_bytes == 0
+    # The disassembly shows the code of every role: those that compute have a wgmma in a loop, the loader has none.
+    roles = code.roles[: len(schedule.groups)]
+    assert [role.live_in_loop > 0 for role in roles] == sorted((not g.producer for g in schedule.groups), reverse=True)
+    assert all(0 < role.live <= role.highest + 1 <= max(role.quotas) + 1 for role in roles)
+    assert sum(role.spill_bytes for role in code.roles) == 0
+
+
+@pytest.mark.slow
+def test_the_role_with_too_few_registers_is_the_one_that_spills(tmp_path):
+    (variant,) = [variant for variant in VARIANTS if variant.name == "matmul_fp16"]
+    schedule, launch = stored(variant)
+    text = module_path(variant).read_text()
+    assert "[240, 24]" in text  # of the second consumer, and the loader
+    starved = tmp_path / "starved.py"
+    starved.write_text(text.replace("[240, 24]", "[184, 24]"))
+    code = compile_module(starved, schedule.problem.name, materialize(launch, 0))
+    assert code.roles[1].quotas[0] == 184
+    assert code.roles[1].spill_bytes > 0
+    assert [role.spill_bytes for role in (code.roles[0], code.roles[2])] == [0, 0]
+    # ptxas counts what is stored and loaded, as the disassembly does.
+    assert code.roles[1].spill_bytes == code.spill_bytes
+    assert code.stack_bytes > 0
 
 
 @pytest.mark.slow
@@ -54,13 +77,13 @@ def test_the_newest_triton_compiles_them_too(variant):
     if not folder:
         pytest.skip("TWILL_NEWEST_TRITON does not name a folder with another Triton; `make test` sets it")
     code = (
-        "import json, sys\n"
+        "import dataclasses, json, sys\n"
         "from twill.codegen.machine_code import compile_module\n"
         "from twill.frontend.launch import from_json\n"
         "from twill.frontend.materialize import materialize\n"
         "data = json.load(open(sys.argv[2]))\n"
         "code = compile_module(sys.argv[1], data['problem']['name'], materialize(from_json(data['launch']), 0))\n"
-        "print(json.dumps(vars(code)))\n"
+        "print(json.dumps(dataclasses.asdict(code)))\n"
     )
     path = os.pathsep.join([folder, str(ROOT)])
     done = subprocess.run(

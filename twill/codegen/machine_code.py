@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from twill.codegen import compat
+from twill.codegen.disassembly import RoleCode, roles_of
 from twill.errors import CheckFailed, InputError
 from twill.machine import load as load_machine
 
@@ -30,10 +31,12 @@ _SHORT = {
 class MachineCode:
     """What ptxas and the disassembly say about one kernel.
 
-    registers: per thread at launch (roles then trade them by setmaxnreg). spill_bytes: stores and
-    loads of spilled registers. shared_bytes: dynamic, what the limit of a thread block counts. hgmma:
+    registers: per thread at launch (roles then trade them by setmaxnreg). role_registers: every count
+    that a setmaxnreg in it asks for. spill_bytes: stores and loads of spilled registers. stack_bytes: of a
+    thread, in local memory. shared_bytes: dynamic, what the limit of a thread block counts. hgmma:
     number of wgmma machine instructions. serialized: ptxas gave up on overlapping wgmma (its warnings
-    C7510 to C7519).
+    C7510 to C7519). roles: the code of each role, in the order of the plan's roles (and perhaps roles that
+    only fill up a warp group after them).
     """
 
     triton: str
@@ -47,6 +50,7 @@ class MachineCode:
     serialized: bool
     seconds: float
     notes: tuple[str, ...] = ()
+    roles: tuple[RoleCode, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -168,7 +172,7 @@ def _read_back(built: Any, version: str, shared_limit: int, seconds: float) -> M
         ptxas = nvidia.get_ptxas(capability).path
         log = _run(ptxas, "-v", f"-arch=sm_{capability}a", str(ptx), "-o", f"{folder}/again.cubin")
         usage = _run(str(tools / "cuobjdump"), "-res-usage", str(cubin))
-        sass = _run(str(tools / "nvdisasm"), "-c", str(cubin))
+        sass = _run(str(tools / "nvdisasm"), "-c", "-lrm", "count", str(cubin))
     spills = sum(int(n) for n in re.findall(r"(\d+) bytes spill (?:stores|loads)", log))
     resources = dict(re.findall(r"(REG|STACK|SHARED):(\d+)", usage))
     notes = tuple(line.split(":", 1)[1].strip() for line in log.splitlines() if re.search(r"\(C75\d\d\)", line))
@@ -185,6 +189,7 @@ def _read_back(built: Any, version: str, shared_limit: int, seconds: float) -> M
         serialized=any("serialized" in note for note in notes),
         seconds=seconds,
         notes=notes,
+        roles=roles_of(sass),
     )
 
 

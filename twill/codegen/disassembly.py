@@ -1,0 +1,143 @@
+"""What each warp group's part of a kernel costs, read from nvdisasm's listing with live registers.
+
+A warp-specialized kernel is one function: the first warps branch to the first role's code, the others
+wait in a dispatcher whose indexed branch (BRX) leads to the code of each other role. A role's code is
+what its entry reaches, and no other's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+
+_LABEL = re.compile(r"^(\.L_x_\d+):")
+_INSTRUCTION = re.compile(
+    r"^\s*/\*[0-9a-f]+\*/\s+(?P<guard>@!?U?P\w+\s+)?(?P<opcode>[A-Z][\w.]*)(?P<rest>[^;]*);(?:.*//\s*\|(?P<live>[^|]*)\|)?"
+)
+_TARGET = re.compile(r"\.L_x_\d+")
+_REGISTER = re.compile(r"\bR(\d+)\b(?:\.(64))?")
+_QUOTA = re.compile(r"0x([0-9a-f]+)")
+_LOCAL = re.compile(r"^(?:LDL|STL)\b")
+_ENDS = ("EXIT", "RET", "BRX", "JMX", "KILL")
+
+
+@dataclass(frozen=True)
+class RoleCode:
+    """The machine code of one role, in the order of `gl.warp_specialize`.
+
+    quotas: registers per thread that setmaxnreg gives it, in code order. live: most general registers
+    that hold a value still to be read at one instruction (nvdisasm's own analysis). live_in_loop: the
+    same in loops with a wgmma. highest: most registers addressed, the highest register's number plus
+    one. spill_bytes: local memory that its instructions store and load, each counted once.
+    """
+
+    instructions: int
+    quotas: tuple[int, ...]
+    live: int
+    live_in_loop: int
+    highest: int
+    spill_bytes: int
+
+
+@dataclass(frozen=True)
+class _Instruction:
+    opcode: str
+    operands: str
+    guarded: bool
+    live: int
+
+
+def roles_of(listing: str) -> tuple[RoleCode, ...]:
+    """The roles in `nvdisasm -c -lrm count`'s listing of a kernel, in the order of `gl.warp_specialize`.
+
+    Empty when the kernel is not warp specialized. Behind the kernel's own roles may stand those of warps
+    that only fill up a warp group. A subroutine that several roles call belongs to none of them.
+    """
+    code, labels = _parse(listing)
+    branch = next((at for at, each in enumerate(code) if each.opcode.startswith("BRX")), None)
+    if branch is None:
+        return ()
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(code)))
+    graph.add_edges_from(edge for at in range(len(code)) if at != branch for edge in _edges(code, labels, at))
+    entries = [0, *(labels[label] for label in _TARGET.findall(code[branch].operands))]
+    reached = [{entry, *nx.descendants(graph, entry)} for entry in entries]
+    found = []
+    for number, region in enumerate(reached):
+        others: set[int] = set().union(*(each for other, each in enumerate(reached) if other != number))
+        own = sorted(region - others)
+        if any(not code[at].opcode.startswith(("EXIT", "NOP", "BRA")) for at in own):
+            found.append(_role(code, graph, own))
+    return tuple(found)
+
+
+def _role(code: list[_Instruction], graph: nx.DiGraph, own: list[int]) -> RoleCode:
+    loops = [
+        each
+        for each in nx.strongly_connected_components(graph.subgraph(own))
+        if len(each) > 1 and any(code[at].opcode.startswith("HGMMA") for at in each)
+    ]
+    return RoleCode(
+        instructions=len(own),
+        quotas=tuple(
+            int(_QUOTA.findall(code[at].operands)[-1], 16) for at in own if code[at].opcode.startswith("USETMAXREG")
+        ),
+        live=max((code[at].live for at in own), default=0),
+        live_in_loop=max((code[at].live for loop in loops for at in loop), default=0),
+        highest=max((_highest(code[at]) for at in own), default=0),
+        spill_bytes=sum(_local_bytes(code[at].opcode) for at in own),
+    )
+
+
+def _parse(listing: str) -> tuple[list[_Instruction], Mapping[str, int]]:
+    """The instructions in order, and the position that each label stands before."""
+    code: list[_Instruction] = []
+    labels: dict[str, int] = {}
+    for line in listing.splitlines():
+        if label := _LABEL.match(line):
+            labels[label[1]] = len(code)
+        elif found := _INSTRUCTION.match(line):
+            live = (found["live"] or "").strip()
+            code.append(
+                _Instruction(found["opcode"], found["rest"], bool(found["guard"]), int(live) if live.isdigit() else 0)
+            )
+    return code, labels
+
+
+def _edges(code: list[_Instruction], labels: Mapping[str, int], at: int) -> Iterator[tuple[int, int]]:
+    """Where control may go from an instruction. A call is taken to come back."""
+    each = code[at]
+    base = each.opcode.split(".", 1)[0]
+    if base in ("BRA", "CALL", "BSSY", "JMP", "WARPSYNC"):
+        for label in _TARGET.findall(each.operands):
+            if labels.get(label, len(code)) < len(code):
+                yield at, labels[label]
+    # A branch with an operand before its target (a predicate, BRA.DIV's mask) may fall through, guarded or not.
+    unconditional = base in _ENDS or (base in ("BRA", "JMP") and each.operands.strip().startswith("`("))
+    if (each.guarded or not unconditional) and at + 1 < len(code):
+        yield at, at + 1
+
+
+def _highest(instruction: _Instruction) -> int:
+    """One more than the highest register named; wide operands name their first register only."""
+    wide = 1
+    if match := re.search(r"\.(64|128)\b", instruction.opcode):
+        wide = int(match[1]) // 32
+    if match := re.match(r"HGMMA\.\d+x(\d+)x\d+\.(F32|F16)", instruction.opcode):
+        wide = int(match[1]) // 2 if match[2] == "F32" else int(match[1]) // 4
+    first = _REGISTER.search(instruction.operands)
+    most = [int(number) + 1 for number, _ in _REGISTER.findall(instruction.operands)]
+    return max([*most, int(first[1]) + wide if first else 0])
+
+
+def _local_bytes(opcode: str) -> int:
+    """Bytes of local memory that an instruction moves, for a thread."""
+    if not _LOCAL.match(opcode):
+        return 0
+    for text, size in ((".128", 16), (".64", 8), (".U8", 1), (".S8", 1), (".U16", 2), (".S16", 2)):
+        if text in opcode:
+            return size
+    return 4
