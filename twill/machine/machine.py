@@ -57,6 +57,8 @@ QUANTITIES: dict[str, Quantity] = {
     "smem_bandwidth": _rate("B/cycle/SM", "shared memory"),
     "smem_latency": _cycles("shared memory load"),
     "global_latency": _cycles("global memory load"),
+    "hbm_bandwidth": _rate("GB/s", "device memory, of the whole GPU"),
+    "l2_bytes": Quantity("B", "level-two cache of the whole GPU", positive=True),
     "tma_issue": _cycles("issue of one TMA instruction"),
     "tma_bandwidth": _rate("B/cycle/SM", "TMA loads, sustained with all SMs loading"),
     "tma_latency": _cycles("TMA load of no bytes"),

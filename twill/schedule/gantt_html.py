@@ -22,10 +22,11 @@ _CHARACTER_PIXELS = 6.6
 _MAX_KEY = 60
 
 
-def html(schedule: Schedule) -> str:
+def html(schedule: Schedule, drawn: Timeline | None = None) -> str:
     """The page, light or dark as the reader's system is. Raises NoSchedule without placements."""
     require_placements(schedule)
-    drawn = timeline(schedule)
+    drawn = drawn or timeline(schedule)
+    schedule = drawn.schedule
     template = resources.files("twill.schedule").joinpath("gantt.html").read_text(encoding="utf-8")
     scale = max(_MIN_PIXELS_PER_II / drawn.ii, _MIN_PIXELS / drawn.end)
     tops, height = _tops(drawn)

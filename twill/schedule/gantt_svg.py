@@ -22,34 +22,34 @@ _MAX_LEGEND = 36
 _MAX_NAMES = 600
 
 
-def svg(schedule: Schedule) -> str:
+def svg(schedule: Schedule, drawn: Timeline | None = None) -> str:
     """The chart as one SVG document; the same schedule gives the same bytes. Raises NoSchedule without placements."""
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "twill"}):
-        return _saved(schedule, format="svg", metadata={"Date": None, "Creator": None}).decode()
+        return _saved(schedule, drawn, format="svg", metadata={"Date": None, "Creator": None}).decode()
 
 
 def png(schedule: Schedule, dots_per_inch: int = 110) -> bytes:
     """The chart as a PNG image. Raises NoSchedule without placements."""
-    return _saved(schedule, format="png", dpi=dots_per_inch)
+    return _saved(schedule, None, format="png", dpi=dots_per_inch)
 
 
-def _saved(schedule: Schedule, **options: Any) -> bytes:
+def _saved(schedule: Schedule, drawn: Timeline | None, **options: Any) -> bytes:
     out = io.BytesIO()
     with warnings.catch_warnings():
         # A name in a script that matplotlib's own font lacks: an SVG viewer has another font for it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure(schedule).savefig(out, **options)
+        figure(schedule, drawn).savefig(out, **options)
     return out.getvalue()
 
 
-def figure(schedule: Schedule) -> Figure:
+def figure(schedule: Schedule, drawn: Timeline | None = None) -> Figure:
     """The chart as a matplotlib figure: units above, warp groups below, the steady state shaded."""
     from matplotlib.figure import Figure
 
     require_placements(schedule)
-    drawn = timeline(schedule)
+    drawn = drawn or timeline(schedule)
     rows = sum(lane.rows for lane in drawn.lanes)
     chart = Figure(figsize=(_WIDTH_INCHES, 1.7 + _ROW_INCHES * (rows + 0.35 * len(drawn.lanes))), layout="constrained")
     axes = chart.subplots()

@@ -8,19 +8,22 @@ from twill.schedule.letters import letters, plain
 from twill.schedule.reservation import newest_iteration, reservation_table
 from twill.schedule.schedule import Group, Schedule
 from twill.schedule.text_lanes import NAME_COLUMNS, Scale, draw_lane, ruler
-from twill.schedule.timeline import stages, timeline, title
+from twill.schedule.timeline import Timeline, stages, timeline, title
 
 WIDTH = 100
 MAX_LEGEND = 52
 STEADY_TURNS = 2
 
 
-def text(schedule: Schedule) -> str:
+def text(schedule: Schedule, drawn: Timeline | None = None) -> str:
     """The steady state in detail, the first iterations as they overlap, and the legend, in ASCII lines of <= 100."""
     if not schedule.placements:
         reason = plain(schedule.reason) or "no reason is given"
         return _prose(f"{plain(schedule.problem.name)}: no schedule to draw: {schedule.status}, {reason}.")
-    parts = [_heading(schedule), _steady(schedule), _overlap(schedule), _legend(schedule)]
+    if drawn is not None:
+        schedule = drawn.schedule
+        return "\n\n".join([_heading(schedule), _overlap(schedule, drawn), _legend(schedule)])
+    parts = [_heading(schedule), _steady(schedule), _overlap(schedule, timeline(schedule)), _legend(schedule)]
     return "\n\n".join(parts)
 
 
@@ -45,8 +48,7 @@ def _prose(sentence: str) -> str:
     return "\n".join(wrap(sentence, WIDTH))
 
 
-def _overlap(schedule: Schedule) -> str:
-    drawn = timeline(schedule)
+def _overlap(schedule: Schedule, drawn: Timeline) -> str:
     begin = drawn.steady_begin
     end = begin + STEADY_TURNS * schedule.ii if drawn.reaches_steady_state else drawn.end
     scale = Scale(0, end, WIDTH - NAME_COLUMNS - 3)

@@ -7,18 +7,19 @@ from typing import Any
 
 from twill.schedule.gantt_svg import require_placements
 from twill.schedule.schedule import Schedule
-from twill.schedule.timeline import timeline
+from twill.schedule.timeline import Timeline, timeline
 
 _PROCESSES = {"phase": 1, "unit": 2, "group": 3}
 
 
-def perfetto(schedule: Schedule) -> str:
+def perfetto(schedule: Schedule, drawn: Timeline | None = None) -> str:
     """The trace as JSON text: a process for the units, one for the warp groups, a thread for each row of a lane.
 
     Raises NoSchedule without placements.
     """
     require_placements(schedule)
-    drawn = timeline(schedule)
+    drawn = drawn or timeline(schedule)
+    schedule = drawn.schedule
     events: list[dict[str, Any]] = [
         _named("process_name", _PROCESSES["phase"], 0, f"{schedule.problem.name}: phases"),
         _named("process_name", _PROCESSES["unit"], 0, "functional units (while busy)"),

@@ -132,18 +132,20 @@ def _lane(
     used: list[tuple[Op, int]],
     iterations: list[int],
 ) -> Lane:
-    starts = sorted(
-        (
-            (iteration * schedule.ii + schedule.start(op.id), cycles, op, iteration)
-            for op, cycles in used
-            for iteration in iterations
-        ),
-        key=lambda bar: bar[0],
+    bars = (
+        (iteration * schedule.ii + schedule.start(op.id), cycles, op, iteration)
+        for op, cycles in used
+        for iteration in iterations
     )
+    return packed(kind, name, detail, bars)
+
+
+def packed(kind: Literal["unit", "group"], name: str, detail: str, bars: Iterable[tuple[int, int, Op, int]]) -> Lane:
+    """A lane of the bars (begin, cycles, op, iteration), each on the first row that is free."""
     free: list[int] = []  # for each row, the cycle from which it is free
-    bars = []
-    for begin, cycles, op, iteration in starts:
+    placed = []
+    for begin, cycles, op, iteration in sorted(bars, key=lambda bar: bar[0]):
         row = next((row for row, cycle in enumerate(free) if cycle <= begin), len(free))
         free[row : row + 1] = [begin + cycles]
-        bars.append(Bar(op, iteration, begin, begin + cycles, row))
-    return Lane(kind, name, detail, tuple(bars), max(1, len(free)))
+        placed.append(Bar(op, iteration, begin, begin + cycles, row))
+    return Lane(kind, name, detail, tuple(placed), max(1, len(free)))
