@@ -1,0 +1,170 @@
+"""Proof that the emulator bites: every shipped module broken in every way of `benchmarks.mutants`, and emulated.
+
+    python -m benchmarks.mutation [--modules NAME ...] [--kinds KIND ...] [--limit N] [--twins] [--output FILE]
+
+A mutant is run to its first report. Survivors are listed one by one: equivalent, where
+`benchmarks.mutation_equivalents` says why, or a hole; holes end the command with exit code 1.
+Modules that differ from another in the name of the dtype only are left out unless `--twins` asks for them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from benchmarks import record
+from benchmarks.mutants import KINDS, Mutant, mutants
+from benchmarks.mutation_equivalents import justified
+from benchmarks.mutation_trial import CAUGHT_BY, NAMES, Verdict, paths, trial
+
+SEEDS = (0, 1, 2)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--modules", multiple=True, type=click.Choice(NAMES), help="Only this one; repeat for several.")
+@click.option("--kinds", multiple=True, type=click.Choice(KINDS), help="Only mutants of this kind; repeat for several.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many mutants, spread evenly over all.")
+@click.option("--twins", is_flag=True, help="Also the bf16 modules that are their fp16 twins but for the dtype.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The result file.")
+def main(
+    modules: tuple[str, ...], kinds: tuple[str, ...], limit: int | None, twins: bool, workers: int, output: Path | None
+) -> None:
+    """Break the shipped modules on purpose and count what the emulator catches."""
+    console = record.console()
+    names = modules or tuple(name for name in NAMES if twins or not is_twin(name))
+    todo = [
+        (name, number, mutant)
+        for name in names
+        for number, mutant in enumerate(mutants(paths(name)[0].read_text()))
+        if not kinds or mutant.kind in kinds
+    ]
+    if limit is not None and limit < len(todo):
+        todo = [todo[at * len(todo) // limit] for at in range(limit)]
+    if not todo:
+        raise click.UsageError("these modules have no mutant of these kinds.")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
+    rows, broken, interrupted = run(names, todo, workers)
+    whole = not (modules or kinds or limit or interrupted)
+    facts = {"modules": list(names), "seeds": list(SEEDS), "interrupted": interrupted, "of": len(todo)}
+    target = record.write("mutation", results(rows), output or (None if whole else Path("mutation.json")), facts)
+    console.print(table(rows))
+    console.print(survivors(rows))
+    holes = [row for row in rows if row["caught_by"] is None and row["equivalent"] is None]
+    equivalent = sum(row["equivalent"] is not None for row in rows)
+    console.print(
+        f"{len(rows)} of {len(todo)} mutants of {len(names)} modules: {len(rows) - equivalent - len(holes)} caught, "
+        f"{equivalent} equivalent, {len(holes)} holes; wrote {os.path.relpath(target)}"
+    )
+    for failure in broken:
+        console.print(f"failed unbroken: {failure}", style="red", markup=False)
+    sys.exit(130 if interrupted else 1 if holes or broken else 0)
+
+
+def is_twin(name: str) -> bool:
+    """Whether a bf16 module is the fp16 one but for the name of the dtype."""
+    if not name.endswith("_bf16"):
+        return False
+    source, twin = (paths(one)[0].read_text() for one in (name, f"{name[:-5]}_fp16"))
+    return source.replace("bfloat16", "float16").replace("bf16", "f16") == twin
+
+
+def run(
+    names: Sequence[str], todo: Sequence[tuple[str, int, Mutant]], workers: int
+) -> tuple[list[dict[str, Any]], list[str], bool]:
+    """(a row per judged mutant in the order of `todo`, unbroken modules that fail, whether Ctrl-C ended it)."""
+    done: dict[int, Verdict] = {}
+    broken: list[str] = []
+    interrupted = False
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with ProcessPoolExecutor(workers, initializer=_deaf) as pool, Progress(*columns, transient=True) as progress:
+        futures: dict[Future[Verdict], int] = {}
+        for start, name in enumerate(names):
+            futures[pool.submit(trial, name, -1, SEEDS)] = -1 - start
+            futures.update(
+                {pool.submit(trial, name, number, SEEDS): at for at, (of, number, _) in enumerate(todo) if of == name}
+            )
+        bar = progress.add_task("mutants", total=len(todo))
+        try:
+            for future in as_completed(futures):
+                at, verdict = futures[future], future.result()
+                if at >= 0:
+                    done[at] = verdict
+                    progress.update(bar, advance=1, description=todo[at][0])
+                elif verdict.caught_by is not None:
+                    broken.append(f"{names[-1 - at]}: {verdict.report}")
+        except KeyboardInterrupt:
+            interrupted = True
+            pool.shutdown(wait=False, cancel_futures=True)
+    sources = {name: paths(name)[0].read_text() for name in names}
+    return [_row(*todo[at], done[at], sources) for at in sorted(done)], broken, interrupted
+
+
+def _deaf() -> None:
+    """Ctrl-C is for the parent, which then lets the trials in progress end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _row(name: str, number: int, mutant: Mutant, verdict: Verdict, sources: Mapping[str, str]) -> dict[str, Any]:
+    survived = verdict.caught_by is None
+    return {
+        "module": name, "number": number, "kind": mutant.kind, "role": mutant.role, "line": mutant.line,
+        "statement": mutant.statement, "change": mutant.change,
+        "caught_by": verdict.caught_by, "case": verdict.case, "seed": verdict.seed, "runs": verdict.runs,
+        "equivalent": justified(name, mutant, sources[name]) if survived else None,
+    }  # fmt: skip
+
+
+def results(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts by kind of mutation, and every mutant."""
+    return {"kinds": {kind: dict(counts) for kind, counts in counted(rows).items()}, "mutants": list(rows)}
+
+
+def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Counter[str]]:
+    """By kind: how many were caught by what, "equivalent" and "survived"."""
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        fate = row["caught_by"] or ("equivalent" if row["equivalent"] else "survived")
+        counts.setdefault(row["kind"], Counter())[fate] += 1
+    return {kind: counts[kind] for kind in KINDS if kind in counts}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per kind of mutation and their sum."""
+    shown = Table(title="Mutants by kind", title_justify="left", box=None, pad_edge=False)
+    for column in ("kind", "mutants", "caught", "equivalent", "survived", "caught by"):
+        shown.add_column(column, justify="left" if column in ("kind", "caught by") else "right")
+    counts = counted(rows)
+    total: Counter[str] = sum(counts.values(), Counter())
+    for kind, fates in [*counts.items(), ("all", total)]:
+        caught = Counter({fate: count for fate, count in fates.items() if fate not in ("equivalent", "survived")})
+        by = ", ".join(f"{CAUGHT_BY.get(fate, fate)} {count}" for fate, count in caught.most_common())
+        numbers = (fates.total(), caught.total(), fates["equivalent"], fates["survived"])
+        shown.add_row(kind, *map(str, numbers), by)
+    return shown
+
+
+def survivors(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per mutant that nothing caught; holes first."""
+    shown = Table(title="Survivors", title_justify="left", box=None, pad_edge=False)
+    for column in ("module:line", "kind", "statement", "change", "why it is right"):
+        shown.add_column(column, overflow="fold")
+    left = [row for row in rows if row["caught_by"] is None]
+    for row in sorted(left, key=lambda row: row["equivalent"] is not None):
+        place = f"{row['module']}:{row['line']}"
+        shown.add_row(place, row["kind"], row["statement"], row["change"], row["equivalent"] or "A HOLE")
+    return shown
+
+
+if __name__ == "__main__":
+    main()
