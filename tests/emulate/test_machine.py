@@ -249,8 +249,8 @@ def test_a_kernel_is_launched_not_called(tmp_path):
 
 
 @pytest.mark.parametrize("statement", [
-    "from triton.experimental.gluon.language.nvidia.blackwell import tcgen05_mma",
-    "import triton.language as tl",
+    "from triton.experimental.gluon.language.nvidia.blackwell import tcgen05_mma_scaled",
+    "import triton.tools.mxfp",
     "from triton.experimental.gluon.language.nvidia.hopper import cluster",
     "import triton.experimental.gluon.language.amd",
 ])  # fmt: skip

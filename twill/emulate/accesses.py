@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from twill.emulate import trace
 from twill.emulate.report import MissingFence, Place, Race
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Clock = dict[int, int]
 Proxy = Literal["generic", "async"]
+_PART = 1024  # bytes of an allocation that count as one object for whoever watches a run
 
 
 def join(into: Clock, other: Clock) -> None:
@@ -67,6 +69,9 @@ class History:
 
         Raises Race or MissingFence naming both accesses.
         """
+        if trace.watched():
+            trace.note(access.place, access.view.path, "")
+            _touch(access)
         kept: list[Access] = []
         for earlier in self.accesses:
             ordered = earlier.before(clock)
@@ -80,6 +85,17 @@ class History:
                 kept.append(earlier)
         kept.append(access)
         self.accesses = kept
+
+
+def _touch(access: Access) -> None:
+    """Tell who watches which parts of the allocation the access may meet."""
+    view = access.view
+    _, shape, strides = view.span
+    reach = [(extent - 1) * step for extent, step in zip(shape, strides, strict=True)]
+    low = view.offset + sum(step for step in reach if step < 0)
+    high = view.offset + sum(step for step in reach if step > 0) + view.data.itemsize - 1
+    for part in range(low // _PART, high // _PART + 1):
+        trace.touch((view.allocation.name, part), access.write)
 
 
 def _overlap(a: SharedMemory, b: SharedMemory) -> bool:

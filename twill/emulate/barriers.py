@@ -8,8 +8,10 @@ phases late finds the parity of the present, not of the phase it meant.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from twill.emulate import trace
 from twill.emulate.accesses import Clock, join
 from twill.emulate.report import BarrierMisuse, ByteMismatch, Place
 
@@ -29,7 +31,7 @@ class Barrier:
     clock: Clock = field(default_factory=dict)  # of the arrivals so far
     released: Clock = field(default_factory=dict)  # of the phases that completed
     in_flight: list[tuple[Place, int]] = field(default_factory=list)  # loads that will complete here
-    last_arrival: Place | None = None
+    arrivals: list[tuple[Place, int]] = field(default_factory=list)  # all so far, each with its phase
 
     def __post_init__(self) -> None:
         self.pending = self.count
@@ -53,9 +55,13 @@ class Barrier:
                 places=(place,),
                 barrier=self.name,
             )
+        if trace.watched():
+            arrived = self.count - self.pending + count
+            trace.note(place, self.name, f"phase {self.completed}, arrival {arrived} of {self.count}")
+            trace.touch(self.name, True)
         join(self.clock, clock)
         self.pending -= count
-        self.last_arrival = place
+        self.arrivals.append((place, self.completed))
         self._complete_if_done()
 
     def expect(self, bytes: int, clock: Clock, place: Place) -> None:
@@ -67,6 +73,9 @@ class Barrier:
         """The bytes of one load are in; returns the epoch of the load, for `agent`."""
         self.in_flight.remove(load)
         place, bytes = load
+        if trace.watched():
+            trace.note(place, self.name, f"{bytes} bytes land in phase {self.completed}")
+            trace.touch(self.name, True)
         epoch = self.completed + 1
         self.outstanding_bytes -= bytes
         join(self.clock, issued)
@@ -108,7 +117,33 @@ class Barrier:
             text += f" and misses {self.outstanding_bytes} of its expected bytes"
         elif self.outstanding_bytes < 0:
             text += f" and {-self.outstanding_bytes} bytes that no expect announced"
-        if self.last_arrival is None:
+        if not self.arrivals:
             return f"{text}; nobody ever arrived"
-        last = self.last_arrival
+        last, _ = self.arrivals[-1]
         return f"{text}; last arrival by {last.role}, line {last.where.line}"
+
+    def missing(self) -> str:
+        """Who should have arrived: how many arrivals or bytes the phase lacks, and who brought those of others."""
+        if self.pending:
+            lacks = f"{self.pending} arrival{'s' if self.pending > 1 else ''}"
+        elif self.outstanding_bytes:
+            return f"phase {self.completed} lacks {self.outstanding_bytes} bytes of loads"
+        else:
+            return ""
+        elsewhere = dict.fromkeys(
+            (p.role, p.action, p.where.line) for p, phase in self.arrivals if phase != self.completed
+        )
+        now = dict.fromkeys((p.role, p.action, p.where.line) for p, phase in self.arrivals if phase == self.completed)
+        text = f"phase {self.completed} lacks {lacks}"
+        if now:
+            text += f" beside {_arrivers(now)}"
+        if elsewhere:
+            absent = {arriver: None for arriver in elsewhere if arriver not in now}
+            text += f"; earlier phases got theirs from {_arrivers(elsewhere)}"
+            if absent and now:
+                text += f", so what is missing is {_arrivers(absent)}"
+        return text
+
+
+def _arrivers(arrivers: Iterable[tuple[str, str, int]]) -> str:
+    return ", ".join(f"{action} of {role} (line {line})" for role, action, line in arrivers)

@@ -145,6 +145,15 @@ class BlockType:
     def is_block(self) -> bool:
         return bool(self.shape)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BlockType) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return self.element_ty, tuple(self.shape), self.layout
+
 
 def _make(name: str, category: Category, bits: int, storage: object) -> DType:
     return DType(name, category, bits, np.dtype(storage))  # type: ignore[call-overload]

@@ -123,10 +123,15 @@ class JitFunction:
             )
         return self.fn(*unwrap(args), **{name: unwrap(value) for name, value in kwargs.items()})
 
+    def __get__(self, instance: Any, owner: type) -> Any:
+        """A method of an aggregate."""
+        return self if instance is None else functools.partial(self, instance)
+
     def __getitem__(self, grid: Any) -> Callable[..., None]:
         def launch(*args: Any, **kwargs: Any) -> None:
             options = {name: unwrap(kwargs.pop(name)) for name in list(kwargs) if name in OPTIONS}
-            bound = self.signature.bind(*args, **kwargs)
+            declared = {name: value for name, value in options.items() if name in self.signature.parameters}
+            bound = self.signature.bind(*args, **kwargs, **declared)
             bound.apply_defaults()
             values = {name: self._argument(name, value) for name, value in bound.arguments.items()}
             extents = grid(dict(bound.arguments)) if callable(grid) else grid
@@ -187,7 +192,7 @@ def warp_specialize(functions_and_args: Any, worker_num_warps: Any, worker_num_r
     kernel, parent.role = parent.role, roles[0]
     result = default(*default_args)
     scheduler.end_role(parent)
-    scheduler.block(lambda: all(task.ended for task in tasks), lambda: "")  # to a deadlock report it has ended
+    scheduler.block(lambda: all(task.ended for task in tasks), lambda: None)  # to a deadlock report it has ended
     parent.role = kernel
     for task in tasks:
         join(parent.clock, task.clock)

@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from twill.emulate import modules, source
+from twill.emulate import host, modules, source
 from twill.emulate.launch import Emulator
 from twill.errors import InputError, Location, TwillError
 
@@ -34,7 +34,9 @@ def load(path: str | Path, *, text: str | None = None, seed: int = 0, max_steps:
     module = EmulatedModule(path.stem)
     module.__file__ = str(path)
     module.emulator = Emulator(str(path), compiled.names, seed, max_steps)
-    module.__dict__["__builtins__"] = modules.namespace(module.emulator)
+    module.__dict__["__builtins__"] = modules.namespace(
+        module.emulator, host.Importlib(path.parent, lambda other: load(other, seed=seed, max_steps=max_steps))
+    )
     try:
         exec(compiled.code, module.__dict__)
     except TwillError:

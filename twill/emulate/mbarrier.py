@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from twill.emulate import dtypes
+from twill.emulate import dtypes, trace
 from twill.emulate.accesses import join
 from twill.emulate.barriers import Barrier
 from twill.emulate.constants import unwrap
 from twill.emulate.layouts import MBarrierLayout
 from twill.emulate.memory import SharedMemory, record_generic
-from twill.emulate.report import BarrierMisuse, Place, Race
-from twill.emulate.scheduler import active
+from twill.emulate.report import BarrierMisuse, Place, Race, Wanted
+from twill.emulate.scheduler import Scheduler, active
 from twill.emulate.values import refuse
 
 __all__ = ["MBarrierLayout", "allocate_mbarrier", "arrive", "expect", "find", "init", "invalidate", "wait"]
@@ -92,10 +92,19 @@ def wait(mbarrier: SharedMemory, phase: Any, pred: Any = True, deps: Any = ()) -
     if parity not in (0, 1):
         _misuse(f"{place} waits on {barrier.name} with phase {parity}; a phase is a parity, 0 or 1.", place, mbarrier)
 
-    def waits_for() -> str:
-        return f"{barrier.name}, parity {parity}: {barrier.state()}"
+    def waits_for() -> Wanted:
+        return Wanted(
+            f"{barrier.name}, parity {parity}: {barrier.state()}",
+            barrier.name,
+            parity,
+            barrier.completed,
+            *_arrivals(scheduler, barrier, mbarrier),
+        )
 
     scheduler.block(lambda: barrier.passes(parity), waits_for)
+    if trace.watched():
+        trace.note(place, barrier.name, f"passes: phase {barrier.completed - 1} is complete (parity {parity})")
+        trace.touch(barrier.name, False)
     join(scheduler.current().clock, barrier.released)
 
 
@@ -114,7 +123,22 @@ def find(view: SharedMemory, place: Place) -> Barrier:
             places=(barrier.initialised, place),
             barrier=view.path,
         )
+    trace.touch(barrier.name, False)
     return barrier
+
+
+def _arrivals(scheduler: Scheduler, barrier: Barrier, view: SharedMemory) -> tuple[int, str]:
+    """How many arrivals the phase misses, and who should have made them, from what this run and its other slots did."""
+    who = barrier.missing()
+    if barrier.pending and not barrier.arrivals:
+        others = [each for each in view.allocation.barriers.values() if each is not barrier and each.arrivals]
+        lines = dict.fromkeys((p.action, p.role, p.where.line) for each in others for p, _ in each.arrivals)
+        if lines:
+            names = ", ".join(f"{action} of {role} (line {line})" for action, role, line in lines)
+            who += f"; other slots of {view.allocation.name} got theirs from {names}"
+        else:
+            who += f"; no role arrives on any slot of {view.allocation.name}"
+    return barrier.pending, who
 
 
 def _check(view: SharedMemory) -> None:

@@ -7,6 +7,7 @@ are all ones, which reads as NaN in every float type.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from twill.emulate.accesses import Access, History
 from twill.emulate.barriers import Barrier
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import TORCH_NAMES, BlockType, DType
+from twill.emulate.global_accesses import GlobalHistory
 from twill.emulate.report import OutOfBounds, Place, Poison
 from twill.emulate.scheduler import Scheduler, active
 from twill.emulate.tokens import Accumulator
@@ -31,6 +33,12 @@ class GlobalMemory:
     def __init__(self, name: str, flat: Array) -> None:
         self.name = name
         self.flat = flat
+        self.history = GlobalHistory(name, flat.size)
+
+    @functools.cached_property
+    def numbers(self) -> Array:
+        """The offset of each element, for views of it."""
+        return np.arange(self.flat.size)
 
     def check(self, offsets: Array, what: str) -> None:
         """Every offset lies inside the storage."""

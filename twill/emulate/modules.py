@@ -10,15 +10,20 @@ from types import ModuleType
 from typing import Any
 
 from twill.emulate import (
+    async_copy,
     constants,
     dtypes,
+    host,
     language,
     launch,
     layouts,
     mathematics,
     mbarrier,
     source,
+    tcgen05,
+    tensor_memory,
     tma,
+    tokens,
     values,
     wgmma,
 )
@@ -28,6 +33,7 @@ from twill.emulate.scheduler import active, running
 from twill.errors import Location, Unsupported
 
 GLUON = "triton.experimental.gluon"
+MEMORY = ("TensorMemoryLayout", "allocate_tensor_memory", "get_tmem_reg_layout")
 
 
 class UnknownName(Unsupported, AttributeError):
@@ -63,6 +69,10 @@ def _module(name: str, **names: Any) -> StandIn:
     return module
 
 
+def _public(module: ModuleType) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if not name.startswith("__")}
+
+
 class _Language(StandIn):
     def __getattr__(self, name: str) -> Any:
         try:
@@ -92,38 +102,74 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
         **{name: getattr(tma, name) for name in (*transfers, "make_tensor_descriptor")},
         tensor_descriptor=tma.DeviceDescriptor,
     )
+    copying = {name: getattr(async_copy, name) for name in async_copy.__all__}
+    ampere = _module(
+        f"{GLUON}.language.nvidia.ampere",
+        async_copy=_module(f"{GLUON}.language.nvidia.ampere.async_copy", **copying),
+        mbarrier=_module(f"{GLUON}.language.nvidia.ampere.mbarrier", **_public(barriers)),
+    )
     hopper = _module(
         f"{GLUON}.language.nvidia.hopper",
         mbarrier=barriers,
         tma=copies,
         fence_async_shared=wgmma.fence_async_shared,
         warpgroup_mma=wgmma.warpgroup_mma,
+        warpgroup_mma_accumulator=tokens.Accumulator,
         warpgroup_mma_init=lambda value: value,
         warpgroup_mma_wait=wgmma.warpgroup_mma_wait,
+    )
+    gathers = ("async_gather", "async_scatter")
+    blackwell_copies = _module(
+        f"{GLUON}.language.nvidia.blackwell.tma",
+        **{name: getattr(tma, name) for name in (*transfers, *gathers, "make_tensor_descriptor")},
+        tensor_descriptor=tma.DeviceDescriptor,
+    )
+    blackwell = _module(
+        f"{GLUON}.language.nvidia.blackwell",
+        mbarrier=_module(f"{GLUON}.language.nvidia.blackwell.mbarrier", **_public(barriers)),
+        tma=blackwell_copies,
+        async_copy=_module(f"{GLUON}.language.nvidia.blackwell.async_copy", **copying),
+        fence_async_shared=wgmma.fence_async_shared,
+        tensor_memory_descriptor=tensor_memory.TensorMemory,
+        tensor_memory_descriptor_type=tensor_memory.TensorMemory,
+        **{name: getattr(tensor_memory, name) for name in MEMORY},
+        **{name: getattr(tcgen05, name) for name in ("tcgen05_commit", "tcgen05_copy", "tcgen05_mma")},
     )
     libdevice = _module("triton.language.extra.libdevice", **{n: getattr(mathematics, n) for n in mathematics.__all__})
     gl = _Language(f"{GLUON}.language")
     gl.__path__ = []
     _fill_language(gl)
-    gl.nvidia = _module(f"{GLUON}.language.nvidia", hopper=hopper)  # type: ignore[attr-defined]
+    gl.nvidia = _module(f"{GLUON}.language.nvidia", ampere=ampere, hopper=hopper, blackwell=blackwell)  # type: ignore[attr-defined]
     gl.extra = _module(f"{GLUON}.language.extra", libdevice=libdevice)  # type: ignore[attr-defined]
-    host = _module(f"{GLUON}.nvidia.hopper", TensorDescriptor=tma.TensorDescriptor)
+    hosts = {
+        name: _module(f"{GLUON}.nvidia.{name}", TensorDescriptor=tma.TensorDescriptor)
+        for name in ("hopper", "blackwell")
+    }
     gluon = _module(
         GLUON,
         jit=jit,
+        aggregate=host.aggregate,
         constexpr_function=constants.constexpr_function,
         must_use_result=lambda x, *_: x,
         language=gl,
-        nvidia=_module(f"{GLUON}.nvidia", hopper=host),
+        nvidia=_module(f"{GLUON}.nvidia", **hosts),
     )
+    plain = _Language("triton.language")
+    plain.__path__ = []
+    _fill_language(plain)
+    plain.core = _module("triton.language.core", _aggregate=host.aggregate)  # type: ignore[attr-defined]
     descriptor = _module("triton.tools.tensor_descriptor", TensorDescriptor=tma.TensorDescriptor)
     triton = _module(
         "triton",
         __version__="0+twill",
+        Config=host.Config,
+        autotune=host.autotune,
         cdiv=lambda x, y: -(-x // y),
         next_power_of_2=lambda n: 1 << max(0, int(n) - 1).bit_length(),
         set_allocator=lambda allocator: None,
         experimental=_module("triton.experimental", gluon=gluon),
+        language=plain,
+        runtime=_module("triton.runtime", driver=host.driver()),
         tools=_module("triton.tools", tensor_descriptor=descriptor),
     )
     found: dict[str, ModuleType] = {}
@@ -141,6 +187,8 @@ def _fill_language(gl: ModuleType) -> None:
         for name in names.split():
             setattr(gl, name, getattr(module, name))
     gl.constexpr = constants.constexpr  # type: ignore[attr-defined]
+    gl.constexpr_function = constants.constexpr_function  # type: ignore[attr-defined]
+    gl.aggregate = host.aggregate  # type: ignore[attr-defined]
     gl.dtype = dtypes.DType  # type: ignore[attr-defined]
     gl.pointer_type = dtypes.PointerType  # type: ignore[attr-defined]
     gl.tensor = values.Tensor  # type: ignore[attr-defined]
@@ -156,11 +204,16 @@ def _collect(module: ModuleType, found: dict[str, ModuleType]) -> None:
             _collect(value, found)
 
 
-def namespace(emulator: Emulator) -> dict[str, Any]:
-    """Builtins of an emulated module: its imports of triton find the stand-ins, its loops are Gluon's."""
+def namespace(emulator: Emulator, siblings: ModuleType | None = None) -> dict[str, Any]:
+    """Builtins of an emulated module: its imports of triton find the stand-ins, its loops are Gluon's.
+
+    siblings: what it gets for importlib.
+    """
     modules = build(emulator)
 
     def find(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        if name == "importlib" and siblings is not None:
+            return siblings
         if level or name.partition(".")[0] != "triton":
             return builtins.__import__(name, globals, locals, fromlist, level)
         if name not in modules:

@@ -8,6 +8,7 @@ import numpy as np
 
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import PointerType
+from twill.emulate.global_accesses import record_generic
 from twill.emulate.memory import GlobalMemory
 from twill.emulate.scheduler import active
 from twill.emulate.values import Array, Tensor, as_tensor, cast, check_ranks, common_layout, refuse
@@ -22,9 +23,11 @@ def load(pointer: Any, mask: Any = None, other: Any = None, **hints: Any) -> Ten
     element = pointer.dtype.element_ty
     if mask is None:
         target.check(offsets, _what("load"))
+        record_generic(target.history, "load", offsets, write=False)
         return Tensor(target.flat[offsets], element, layout)
     chosen = np.broadcast_to(as_tensor(mask).data, offsets.shape)
     target.check(offsets[chosen], _what("load"))
+    record_generic(target.history, "load", offsets[chosen], write=False)
     undefined = np.nan if element.is_floating() else 0
     filler = cast(as_tensor(other), element).data if other is not None else undefined
     data = np.array(np.broadcast_to(np.asarray(filler).astype(element.numpy), offsets.shape))
@@ -41,6 +44,7 @@ def store(pointer: Any, value: Any, mask: Any = None, **hints: Any) -> None:
         chosen = np.broadcast_to(as_tensor(mask).data, offsets.shape)
         offsets, data = offsets[chosen], data[chosen]
     target.check(offsets, _what("store"))
+    record_generic(target.history, "store", offsets, write=True)
     target.flat[offsets] = data
 
 

@@ -28,12 +28,26 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a blocked role waits for: a barrier's phase, how many arrivals that misses, who should have come."""
+
+    text: str
+    barrier: str = ""
+    parity: int | None = None
+    phase: int | None = None
+    missing_arrivals: int = 0
+    should_have_arrived: str = ""
+
+
+@dataclass(frozen=True)
 class Waiter:
     """One role of a deadlock: where it stands and what it waits for (empty when it has ended)."""
 
     role: str
     line: int
     waits_for: str
+    iteration: str = ""
+    wanted: Wanted | None = None
 
 
 class EmulationError(CheckFailed):
@@ -75,6 +89,10 @@ class EmulationError(CheckFailed):
             "message": str(self),
             "roles": list(self.roles),
             "lines": list(self.lines),
+            "places": [
+                {"action": p.action, "role": p.role, "line": p.where.line, "iteration": p.iteration}
+                for p in self.places
+            ],
             "buffer": self.buffer,
             "barrier": self.barrier,
         }
@@ -156,7 +174,17 @@ class Deadlock(EmulationError):
         super().__init__(message, **fields)  # type: ignore[arg-type]
 
     def as_dict(self) -> dict[str, object]:
-        waiters = [{"role": w.role, "line": w.line, "waits_for": w.waits_for} for w in self.waiters]
+        waiters = [
+            {
+                "role": w.role, "line": w.line, "iteration": w.iteration, "waits_for": w.waits_for,
+                **({} if w.wanted is None else {
+                    "barrier": w.wanted.barrier, "parity": w.wanted.parity, "phase": w.wanted.phase,
+                    "missing_arrivals": w.wanted.missing_arrivals,
+                    "should_have_arrived": w.wanted.should_have_arrived,
+                }),
+            }
+            for w in self.waiters
+        ]  # fmt: skip
         return {**super().as_dict(), "waiters": waiters}
 
 

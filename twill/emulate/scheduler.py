@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 import greenlet
 import numpy as np
 
+from twill.emulate import trace
 from twill.emulate.accesses import Access, Clock, join
 from twill.emulate.adversary import Adversary
-from twill.emulate.report import Deadlock, NeverEnds, Place, Statistics, Unwaited, Waiter
+from twill.emulate.report import Deadlock, NeverEnds, Place, Statistics, Unwaited, Waiter, Wanted
 from twill.errors import InputError, Location
 
 
@@ -30,6 +31,7 @@ class Event:
     sequence: int = 0
     done: bool = False
     token: Any = None  # of a wgmma: what its result is delivered to
+    name: tuple[str, str, int] | tuple[()] = ()  # given by who orders moves: kind, role, how many it issued before
 
     def happen(self) -> None:
         if not self.done:
@@ -78,7 +80,7 @@ class Task:
     run: Callable[[], Any]
     thread: Any = None
     blocked: Callable[[], bool] | None = None
-    waits_for: Callable[[], str] | None = None
+    waits_for: Callable[[], Wanted | None] | None = None
     line: int = 0
     turns: list[int] = field(default_factory=list)  # current turn of each enclosing loop, outermost first
     ended: bool = False
@@ -108,6 +110,7 @@ class Scheduler:
         self.loads: list[Event] = []
         self.load_accesses: list[Access] = []  # writes of all loads, to see at the end that each was waited for
         self.unfenced: list[Access] = []
+        self.pipes: dict[int, Any] = {}  # tcgen05 operations of the roles, by the role's agent
         self.main = greenlet.getcurrent()
         self.max_steps = max_steps
         self._agents = 0
@@ -141,19 +144,20 @@ class Scheduler:
                     steps += 1
                     if steps > self.max_steps:
                         self.never_ends(f"{self.max_steps:,} scheduling steps")
-                    self._step(adversary)
+                    self._step(adversary, steps)
             self._check_loads()
         finally:
             statistics.steps += steps
             statistics.loads += len(self.load_accesses)
-            statistics.mmas += sum(task.mmas.issued for task in self.tasks)
+            statistics.mmas += sum(queue.issued for queue in (*(t.mmas for t in self.tasks), *self.pipes.values()))
             statistics.stores += sum(task.stores.issued for task in self.tasks)
             self._abandon()
 
-    def _step(self, adversary: Adversary) -> None:
+    def _step(self, adversary: Adversary, number: int) -> None:
         ready = [task for task in self.tasks if task.ready()]
         self.loads = [event for event in self.loads if not event.done]
-        mmas = [next((e for e in task.mmas.pending if not e.done), None) for task in self.tasks]
+        queues = [*(task.mmas for task in self.tasks), *self.pipes.values()]
+        mmas = [next((e for e in queue.pending if not e.done), None) for queue in queues]
         events = {
             "load": self.loads,
             "mma": [event for event in mmas if event is not None],
@@ -163,8 +167,12 @@ class Scheduler:
             self._deadlock()
         move = adversary.choose(ready, events)
         if isinstance(move, Event):
+            kind = next(kind for kind, pending in events.items() if any(event is move for event in pending))
+            trace.move(number, self.program, move.place.role, kind, move.place.where.line)
+            trace.note(move.place, "", "")
             move.happen()
             return
+        trace.move(number, self.program, move.role, "role", move.line)
         move.blocked = move.waits_for = None
         self.task = move
         move.thread.switch()
@@ -180,7 +188,7 @@ class Scheduler:
         self.current().line = self.here().line
         self.main.switch()
 
-    def block(self, until: Callable[[], bool], waits_for: Callable[[], str]) -> None:
+    def block(self, until: Callable[[], bool], waits_for: Callable[[], Wanted | None]) -> None:
         """Give up control until `until()` holds; `waits_for` describes it in a deadlock report."""
         task = self.current()
         task.blocked, task.waits_for = until, waits_for
@@ -233,11 +241,22 @@ class Scheduler:
     def _deadlock(self) -> NoReturn:
         waiters, places = [], []
         for task in self.tasks:
-            waits = "" if task.ended or task.waits_for is None else task.waits_for()
-            waiters.append(Waiter(task.role, task.line, waits))
-            if waits:
-                places.append(Place("wait", task.role, Location(self.filename, task.line), ""))
-        lines = [f"{w.role} (line {w.line}) waits for {w.waits_for}" for w in waiters if w.waits_for]
+            wanted = None if task.ended or task.waits_for is None else task.waits_for()
+            turn = f"iteration {'.'.join(map(str, task.turns))}" if task.turns and wanted else ""
+            waiters.append(Waiter(task.role, task.line, wanted.text if wanted else "", turn, wanted))
+            if wanted:
+                places.append(Place("wait", task.role, Location(self.filename, task.line), turn))
+        lines = []
+        for w in waiters:
+            if w.wanted is not None:
+                at = f", {w.iteration}" if w.iteration else ""
+                lines.append(f"{w.role} (line {w.line}{at}) waits for {w.waits_for}")
+        for lack in dict.fromkeys(
+            f"on {w.wanted.barrier}, {w.wanted.should_have_arrived}"
+            for w in waiters
+            if w.wanted is not None and w.wanted.should_have_arrived
+        ):
+            lines.append(lack)
         ended = [w.role for w in waiters if not w.waits_for]
         if ended:
             lines.append(f"{', '.join(ended)} {'has' if len(ended) == 1 else 'have'} ended")
@@ -253,6 +272,8 @@ class Scheduler:
         final: Clock = {}
         for task in self.tasks:
             join(final, task.clock)
+        for pipe in self.pipes.values():
+            pipe.check_end(final)
         for access in self.load_accesses:
             if not access.before(final):
                 raise Unwaited(

@@ -15,7 +15,7 @@ from types import CodeType
 from twill.errors import InputError, Location
 
 CARRY, TICK, VALUE = "__twill_carry__", "__twill_tick__", "__twill_value__"
-_ALLOCATORS = {"allocate_shared_memory", "allocate_mbarrier"}
+_ALLOCATORS = {"allocate_shared_memory", "allocate_mbarrier", "allocate_tensor_memory"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,17 @@ class _Kernels(ast.NodeTransformer):
         if any(_last_name(d) == "jit" for d in decorators):
             body = _Body()
             node.body = [new for statement in node.body for new in _many(body.visit(statement))]
+        else:
+            self.generic_visit(node)
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        """The methods of an aggregate are jitted, decorated or not."""
+        if any(_last_name(d).lstrip("_") == "aggregate" for d in node.decorator_list):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef):
+                    body = _Body()
+                    method.body = [new for statement in method.body for new in _many(body.visit(statement))]
         else:
             self.generic_visit(node)
         return node

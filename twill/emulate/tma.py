@@ -6,7 +6,7 @@ buffer is poison from the issue on. A store reads its buffer at some moment unti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ import numpy as np
 
 from twill.emulate import layouts, mbarrier
 from twill.emulate.accesses import Access
+from twill.emulate.barriers import Barrier
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import BlockType
+from twill.emulate.global_accesses import record_async
 from twill.emulate.memory import GlobalMemory, SharedMemory
-from twill.emulate.report import OutOfBounds
+from twill.emulate.report import OutOfBounds, Place
 from twill.emulate.scheduler import Event, active
 from twill.emulate.values import Array, Tensor, as_tensor, refuse
 
@@ -82,6 +84,9 @@ class DeviceDescriptor:
             )
         bytes = [step * self.dtype.itemsize for step in steps]
         self.array = np.lib.stride_tricks.as_strided(self.memory.flat[start:], extents, bytes)
+        self.numbers = np.lib.stride_tricks.as_strided(
+            self.memory.numbers[start:], extents, [8 * step for step in steps]
+        )
 
     @property
     def block_shape(self) -> list[int]:
@@ -107,6 +112,21 @@ class DeviceDescriptor:
         """The part of `block` that lies inside the tensor."""
         inside, target = self._clip(at)
         self.array[target] = block.reshape(self.block_shape)[inside]
+
+    def read_rows(self, rows: Array, column: int) -> Array:
+        """[len(rows), block columns]; rows and columns outside the tensor are zero (or NaN)."""
+        fill = float("nan") if self.padding == "nan" else 0
+        block = np.full((len(rows), self.block_shape[-1]), fill, self.dtype.numpy)
+        inside = (rows >= 0) & (rows < self.array.shape[0])
+        (_, into), (_, columns) = self._clip((0, column))
+        block[inside, into] = self.array[rows[inside], columns]
+        return block
+
+    def write_rows(self, rows: Array, column: int, block: Array) -> None:
+        """The rows and columns of `block` that lie inside the tensor."""
+        inside = (rows >= 0) & (rows < self.array.shape[0])
+        (_, source), (_, columns) = self._clip((0, column))
+        self.array[rows[inside], columns] = block[inside, source]
 
     def _clip(self, at: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         block, whole = [], []
@@ -140,20 +160,26 @@ def async_load(
         return
     at = _check(tensor_desc, coord, result)
     place = scheduler.place("TMA load")
-    signal = mbarrier.find(barrier, place)
+    access = _start(place, mbarrier.find(barrier, place), result, lambda: tensor_desc.read(at))
+    record_async(tensor_desc.memory.history, access, tensor_desc.numbers[tensor_desc._clip(at)[1]], write=False)
+
+
+def _start(place: Place, signal: Barrier, result: SharedMemory, read: Callable[[], Array]) -> Access:
+    scheduler = active()
     task = scheduler.current()
     access = Access(place, result, True, "async", signal.agent, None)
     result.allocation.history.record(access, task.clock)
     result.poison()
-    load, issued = (place, tensor_desc.block_type.nbytes), dict(task.clock)
+    load, issued = (place, result.nbytes_per_cta), dict(task.clock)
     signal.in_flight.append(load)
 
     def land() -> None:
-        result.fill(tensor_desc.read(at).reshape(result.data.shape))
+        result.fill(read().reshape(result.data.shape))
         access.epoch = signal.land(load, issued)
 
     scheduler.loads.append(Event(place, land))
     scheduler.load_accesses.append(access)
+    return access
 
 
 def async_store(
@@ -163,12 +189,18 @@ def async_store(
     scheduler = active()
     scheduler.pause()
     at = _check(tensor_desc, coord, src)
-    place = scheduler.place("TMA store")
-    queue = scheduler.current().stores
-    access = Access(place, src, False, "async", queue.agent, queue.next_epoch())
-    src.allocation.history.record(access, scheduler.current().clock)
+    access = _read_later("TMA store", src, lambda: tensor_desc.write(at, src.data))
+    record_async(tensor_desc.memory.history, access, tensor_desc.numbers[tensor_desc._clip(at)[1]], write=True)
+
+
+def _read_later(action: str, src: SharedMemory, write: Callable[[], None]) -> Access:
+    scheduler = active()
+    place, task = scheduler.place(action), scheduler.current()
+    access = Access(place, src, False, "async", task.stores.agent, task.stores.next_epoch())
+    src.allocation.history.record(access, task.clock)
     src.check_valid(place)
-    queue.issue(place, lambda: tensor_desc.write(at, src.data))
+    task.stores.issue(place, write)
+    return access
 
 
 def store_wait(pendings: Any = 0) -> None:
@@ -177,6 +209,33 @@ def store_wait(pendings: Any = 0) -> None:
     scheduler.pause()
     task = scheduler.current()
     task.stores.retire(int(unwrap(pendings)), task.clock)
+
+
+def async_gather(
+    tensor_desc: DeviceDescriptor,
+    x_offsets: Tensor,
+    y_offset: Any,
+    barrier: SharedMemory,
+    result: SharedMemory,
+    pred: Any = True,
+    **newer: Any,
+) -> None:
+    """Start a load of the rows `x_offsets` [rows], columns from `y_offset` on, into `result` [rows, columns]."""
+    scheduler = active()
+    scheduler.pause()
+    rows, column = _check_rows(tensor_desc, x_offsets, y_offset, result)
+    if not pred:
+        return
+    place = scheduler.place("TMA gather")
+    _start(place, mbarrier.find(barrier, place), result, lambda: tensor_desc.read_rows(rows, column))
+
+
+def async_scatter(tensor_desc: DeviceDescriptor, x_offsets: Tensor, y_offset: Any, src: SharedMemory) -> None:
+    """Start a store of `src` [rows, columns] to the rows `x_offsets`; as it is until `store_wait` covers it."""
+    scheduler = active()
+    scheduler.pause()
+    rows, column = _check_rows(tensor_desc, x_offsets, y_offset, src)
+    _read_later("TMA scatter", src, lambda: tensor_desc.write_rows(rows, column, src.data))
 
 
 async_copy_global_to_shared = async_load  # the names before Triton 3.9
@@ -196,3 +255,20 @@ def _check(descriptor: DeviceDescriptor, coord: Sequence[Any], buffer: SharedMem
     if at[-1] * descriptor.dtype.itemsize % 16:
         refuse(f"the innermost coordinate {at[-1]} is not a multiple of 16 bytes.")
     return at
+
+
+def _check_rows(descriptor: DeviceDescriptor, rows: Any, column: Any, buffer: SharedMemory) -> tuple[Array, int]:
+    rows, column = unwrap(rows), int(unwrap(column))
+    if not isinstance(rows, Tensor) or len(rows.shape) != 1 or not rows.dtype.is_int():
+        refuse(f"the rows of a gather or scatter are {rows!r}, not a block of integers.")
+    if len(descriptor.block_shape) != 2 or descriptor.block_shape[0] != 1:
+        refuse(f"a gather or scatter needs a descriptor of blocks [1, columns], not {descriptor.block_shape}.")
+    if buffer.shape != [rows.numel, descriptor.block_shape[1]] or rows.numel < 8:
+        refuse(
+            f"{buffer.path} of shape {buffer.shape} for {rows.numel} rows of {descriptor.block_shape[1]}; at least 8."
+        )
+    if buffer.dtype != descriptor.dtype or not isinstance(buffer.layout, layouts.NVMMASharedLayout):
+        refuse(f"{buffer.path} of {buffer.dtype} in {buffer.layout} for a descriptor of {descriptor.dtype}.")
+    if column * descriptor.dtype.itemsize % 16:
+        refuse(f"the column {column} is not a multiple of 16 bytes.")
+    return rows.data.astype(np.int64), column

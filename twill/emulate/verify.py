@@ -17,6 +17,7 @@ import numpy as np
 
 from twill.emulate import cases
 from twill.emulate.cases import Case, Truth
+from twill.emulate.guided import Guided
 from twill.emulate.load import EmulatedModule, load
 from twill.emulate.memory import torch_array
 from twill.emulate.report import EmulationError
@@ -45,6 +46,13 @@ class Run:
     steps: int
     seconds: float
     failure: EmulationError | None = None
+    interleaving: str = ""  # how `replay` names it; empty: by its seed
+
+    @property
+    def replay(self) -> str:
+        """What `twill verify FILE --replay` takes to run exactly this again."""
+        name = self.interleaving or str(self.seed)
+        return name if self.trip_count is None else f"{name}@{self.trip_count}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,9 @@ class VerifyReport:
         if self.failures:
             run = next(run for run in self.runs if run.failure is not None)
             more = f" ({len(self.failures)} of {len(self.runs)} runs fail)" if len(self.failures) > 1 else ""
-            return f"{run.case}, seed {run.seed}: {run.failure}{more}"
+            again = f" Shown step by step by `twill verify {self.path} --replay {run.replay}`."
+            which = f"interleaving {run.interleaving}" if run.interleaving else f"seed {run.seed}"
+            return f"{run.case}, {which}: {run.failure}{more}{again}"
         if not self.runs:
             return "nothing was run"
         seeds = len({run.seed for run in self.runs})
@@ -92,6 +102,7 @@ class VerifyReport:
                 {
                     "case": run.case,
                     "seed": run.seed,
+                    "replay": run.replay,
                     "trip_count": run.trip_count,
                     "max_error": run.max_error if np.isfinite(run.max_error) else None,
                     "tolerance": run.tolerance,
@@ -113,17 +124,19 @@ def verify_file(
     seeds: Sequence[int] = (0, 1, 2),
     trip_counts: Iterable[int] = range(6),
     programs: int = 3,
+    max_steps: int = 1_000_000,
     progress: Callable[[str], None] | None = None,
 ) -> VerifyReport:
     """Verify a module that `twill compile` wrote, with inputs and truth from its schedule file.
 
     schedule: that file, when it is neither beside the module nor shipped with the package. trip_counts:
     those wanted; the example's own is added when it is small. programs: thread blocks run per launch.
+    max_steps: bound on the scheduling steps of a thread block; one that reaches it counts as endless.
     Raises InputError when there is no schedule file or it has no launch, Unsupported for a construct the
     emulator does not know; everything else is in the report.
     """
     found, entry, notes = cases.from_schedule(Path(path), schedule, trip_counts, programs)
-    return _verify(Path(path), found, entry, seeds, progress, notes)
+    return _verify(Path(path), found, entry, seeds, progress, notes, max_steps=max_steps)
 
 
 def verify(
@@ -160,23 +173,35 @@ def _verify(
     text: str | None = None,
     max_steps: int = 1_000_000,
 ) -> VerifyReport:
-    module = load(path, text=text, max_steps=max_steps)
-    launcher = module.__dict__.get(entry)
-    if not callable(launcher):
-        raise InputError(f"the module has no launcher {entry}.", location=str(path))
+    module, launcher = loaded(path, entry, text, max_steps)
     runs = []
     for case in found:
         for seed in seeds:
             if progress is not None:
                 progress(f"emulating {case.name}, seed {seed}")
-            runs.append(_run(module, launcher, case, seed))
+            runs.append(run_case(module, launcher, case, seed))
     return VerifyReport(str(path), tuple(runs), notes)
 
 
-def _run(module: EmulatedModule, launcher: Callable[..., Any], case: Case, seed: int) -> Run:
-    """One launch, on fresh copies of what it writes."""
+def loaded(
+    path: Path, entry: str, text: str | None = None, max_steps: int = 1_000_000
+) -> tuple[EmulatedModule, Callable[..., Any]]:
+    """The module at `path` and its launcher `entry`. Raises InputError when it has none."""
+    module = load(path, text=text, max_steps=max_steps)
+    launcher = module.__dict__.get(entry)
+    if not callable(launcher):
+        raise InputError(f"the module has no launcher {entry}.", location=str(path))
+    return module, launcher
+
+
+def run_case(
+    module: EmulatedModule, launcher: Callable[..., Any], case: Case, seed: int, guided: Guided | None = None
+) -> Run:
+    """One launch, on fresh copies of what it writes; `guided` chooses its interleaving in place of the seed."""
     emulator = module.emulator
     emulator.seed = seed
+    if guided is not None:
+        emulator.adversary = guided
     emulator.programs = case.programs
     arguments = {**case.arguments, **_fresh({name: case.arguments[name] for name in case.outputs})}
     for name, expected in case.outputs.items():
@@ -209,6 +234,7 @@ def _run(module: EmulatedModule, launcher: Callable[..., Any], case: Case, seed:
         emulator.statistics.steps - steps,
         time.perf_counter() - began,
         failure,
+        str(guided.path) if guided is not None else "",
     )
 
 

@@ -58,7 +58,7 @@ def warpgroup_mma(
     token = Accumulator(place, acc.shape, acc.dtype, acc.layout)
 
     def happen() -> None:
-        product = _multiply(a.data, b.data, b.dtype)
+        product = multiply(a.data, b.data, b.dtype)
         if accumulate:
             before = acc.data if isinstance(acc, Tensor) else acc.result.value
             product = product + before
@@ -101,7 +101,7 @@ def _retire(outstanding: int) -> None:
         event.token.result.retired = True
 
 
-def _multiply(a: Array, b: Array, dtype: DType) -> Array:
+def multiply(a: Array, b: Array, dtype: DType) -> Array:
     """The product with exact operands, accumulated in float32 (integers exactly)."""
     if dtype.is_int():
         return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)

@@ -1,0 +1,115 @@
+"""A run that is told which move to take at chosen steps, and moves in a fixed order everywhere else.
+
+Two base orders: under "late" the running role goes on as long as it can, then the next role, and an
+asynchronous operation completes only when no role can move; under "early" it completes at once. A
+*deviation* takes another move than the base order's at one step. A run is named by its base order and
+its deviations, as in `late.14x2.20x1`: at step 14 the move two places down the order, at 20 the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twill.emulate.adversary import Adversary
+from twill.errors import InputError
+
+if TYPE_CHECKING:
+    from twill.emulate.scheduler import Event, Task
+
+ORDERS = ("late", "early")
+_NAME = re.compile(r"(late|early)((?:\.\d+x\d+)*)")
+
+
+@dataclass(frozen=True)
+class Path:
+    """One interleaving: base order and (step, alternative) pairs, steps ascending."""
+
+    order: str
+    deviations: tuple[tuple[int, int], ...] = ()
+
+    def __str__(self) -> str:
+        return self.order + "".join(f".{step}x{alternative}" for step, alternative in self.deviations)
+
+    @staticmethod
+    def parse(text: str) -> Path | None:
+        """The path a name stands for; None when it is no such name."""
+        match = _NAME.fullmatch(text)
+        if match is None:
+            return None
+        pairs = [part.split("x") for part in match[2].split(".")[1:]]
+        deviations = tuple((int(step), int(alternative)) for step, alternative in pairs)
+        steps = [step for step, _ in deviations]
+        if steps != sorted(set(steps)) or any(alternative < 1 for _, alternative in deviations):
+            return None
+        return Path(match[1], deviations)
+
+    def then(self, step: int, alternative: int) -> Path:
+        return Path(self.order, (*self.deviations, (step, alternative)))
+
+
+class Guided(Adversary):
+    """Follows a path. A subclass may look on: `moved` is told what the last move issued, `at_choice` of every
+    step that is no deviation, `begins` which move is taken."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(0)
+        self.path = path
+        self.step = 0
+        self.last: Task | None = None  # the role that moved last
+        self._left = dict(path.deviations)
+        self._issued: dict[tuple[str, str], int] = {}
+
+    def renew(self) -> None:
+        self.last = None
+        self._issued = {}
+
+    def moved(self, issued: list[Hashable]) -> None:
+        """The last move is over; it has started the operations named `issued`."""
+
+    def at_choice(self, step: int, choices: int) -> None:
+        """The path leaves step `step`, with `choices` moves, to the base order."""
+
+    def begins(self, mover: Hashable) -> None:
+        """`mover`, a role's agent or an operation's name, moves now."""
+
+    def choose(self, ready: list[Task], events: dict[str, list[Event]]) -> Task | Event:
+        self.moved(self._name(events))
+        moves = self._ordered(ready, events)
+        step, self.step = self.step, self.step + 1
+        alternative = self._left.pop(step, 0)
+        if alternative == 0:
+            self.at_choice(step, len(moves))
+        elif alternative >= len(moves):
+            raise InputError(
+                f"there is no interleaving {self.path}: at step {step} only {len(moves)} moves are possible.",
+                hint="Was the module changed since, or is it another trip count?",
+            )
+        chosen = moves[alternative]
+        task = next((task for task in ready if task is chosen), None)
+        self.last = task or self.last
+        self.begins(task.agent if task is not None else chosen.name)  # type: ignore[union-attr]
+        return chosen
+
+    def _name(self, events: dict[str, list[Event]]) -> list[Hashable]:
+        """Name the operations that are new since the last step, alike in all orders of independent moves."""
+        new: list[Hashable] = []
+        for kind, pending in events.items():
+            for event in pending:
+                if not event.name:
+                    issued = self._issued.get((kind, event.place.role), 0)
+                    self._issued[kind, event.place.role] = issued + 1
+                    event.name = (kind, event.place.role, issued)
+                    new.append(event.name)
+        return new
+
+    def _ordered(self, ready: list[Task], events: dict[str, list[Event]]) -> list[Task | Event]:
+        pending = sorted((event for several in events.values() for event in several), key=lambda event: event.name)
+        start = next((i for i, task in enumerate(ready) if task is self.last), None)
+        if start is None:  # the one that moved last waits or has ended: the next one in order of creation
+            after = self.last.agent if self.last is not None else 0
+            start = next((i for i, task in enumerate(ready) if task.agent > after), 0)
+        roles = [*ready[start:], *ready[:start]]
+        return [*pending, *roles] if self.path.order == "early" else [*roles, *pending]
