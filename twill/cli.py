@@ -12,7 +12,7 @@ import click
 from twill import __version__
 from twill.errors import CheckFailed, InputError, NoSchedule
 from twill.exits import Commands, check_writable, end_with, fail_with, print_json, refuse_problem, say_stopped
-from twill.options import best_option, json_flag, named_values, time_limit_option
+from twill.options import best_option, interleaving_options, json_flag, named_values, time_limit_option
 
 if TYPE_CHECKING:
     from twill.ladder import Check
@@ -200,21 +200,66 @@ def schedule(graph: str, time_limit: float, formulation: str, best: int, output:
     "--format", "form", default="text", show_default=True, type=click.Choice(["text", "svg", "html", "perfetto"])
 )
 @click.option("-o", "--output", help="Write to a file instead of printing.")
+@click.option("--simulated", is_flag=True, help="Draw a simulated run with varying load latencies; predict the launch.")
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=named_values,
+    help="Predict for this value of an integer argument of the kernel, such as M=8192; with --simulated.",
+)
+@click.option("--spread", type=float, help="Standard deviation of the logarithm of load latencies; with --simulated.")
+@click.option("--slowdown", type=float, help="Factor on what loads take; with --simulated.")
 @json_flag
-def show(schedule_file: str, form: str, output: str | None, as_json: bool) -> None:
-    """Draw a schedule as a Gantt chart."""
+def show(
+    schedule_file: str,
+    form: str,
+    output: str | None,
+    simulated: bool,
+    sizes: dict[str, str],
+    spread: float | None,
+    slowdown: float | None,
+    as_json: bool,
+) -> None:
+    """Draw a schedule as a Gantt chart.
+
+    With --simulated, a run of it on a model of the machine whose loads vary: the interval it reaches, how busy
+    the units are, where groups wait, and the time of the kernel's launch. All of that is modelled.
+    """
     from twill.schedule import files
     from twill.schedule.document import write_text
     from twill.schedule.render import render
 
-    text = render(files.read(schedule_file).schedule, form)
+    if not simulated and (sizes or spread is not None or slowdown is not None):
+        raise InputError("--size, --spread and --slowdown say what to simulate.", hint="Add --simulated.")
+    stored = files.read(schedule_file)
+    more: dict[str, Any] = {}
+    found = prediction = drawn = None
+    if simulated:
+        from twill.simulate import LoadLatency, simulate
+        from twill.simulate.latency import SPREAD
+        from twill.simulate.picture import simulated_timeline
+        from twill.simulate.report import predicted, shown, simulation_json
+
+        latency = LoadLatency(SPREAD if spread is None else spread, 1.0 if slowdown is None else slowdown)
+        found = simulate(stored.schedule, latency)
+        prediction = predicted(found, stored, sizes)
+        drawn = simulated_timeline(found)
+        more = {"simulation": simulation_json(found, prediction)}
+    picture = text = render(stored.schedule, form, drawn)
     if output is not None:
-        write_text(output, text)
+        write_text(output, picture)
         text = output
     if as_json:
-        print_json({"format": form, "output": output} if output is not None else {"format": form, "text": text})
-    else:
-        click.echo(text)
+        about = {"output": output} if output is not None else {"text": text}
+        print_json({"format": form, **about, **more})
+        return
+    click.echo(text)
+    if found is not None and (form == "text" or output is not None):
+        from twill.report import show as print_parts
+
+        print_parts(*shown(found, prediction))
 
 
 @main.command()
@@ -291,23 +336,57 @@ def certify(schedule_file: str, time_limit: float, ii: int | None, output: str |
 @click.option(
     "--machine-code/--no-machine-code", default=True, show_default=True, help="Also compile it for its target."
 )
+@interleaving_options
 @json_flag
-def verify(generated: str, seeds: int, machine_code: bool, as_json: bool) -> None:
+def verify(
+    generated: str,
+    seeds: int,
+    machine_code: bool,
+    name: str | None,
+    last: int,
+    whole: bool,
+    explore: int | None,
+    trips: tuple[int, ...] | None,
+    max_runs: int,
+    max_steps: int,
+    as_json: bool,
+) -> None:
     """Check an emitted kernel, without a GPU.
 
     Its schedule keeps the rules; the kernel itself, run on the CPU with its asynchrony made hostile,
-    equals float64; it compiles for its target.
+    equals float64; it compiles for its target. A failure names its interleaving; --replay shows that one,
+    and checks nothing else.
     """
     from twill import report
-    from twill.ladder import verify_generated
+    from twill.ladder import exploration, verify_generated
 
+    if name is not None:
+        if explore is not None:
+            raise InputError("--replay shows one interleaving, --explore runs many.", hint="Leave one out.")
+        _replay(Path(generated), name, None if whole else last, trips, max_steps, as_json)
+        return
     with report.progress(enabled=not as_json) as tell:
-        checks = verify_generated(Path(generated), seeds, machine_code, tell)
+        checks = verify_generated(Path(generated), seeds, machine_code, tell, trips, max_steps)
+        if explore is not None:
+            checks = (*checks, exploration(Path(generated), explore, trips, max_runs, max_steps, tell))
     if as_json:
         print_json(report.checks_json(checks))
     else:
         report.print_checks(checks)
     fail_with(checks, generated, as_json)
+
+
+def _replay(
+    module: Path, name: str, last: int | None, trips: tuple[int, ...] | None, max_steps: int, as_json: bool
+) -> None:
+    from twill.emulate.interleavings import replay_file
+    from twill.ladder import schedule_of
+
+    counts = range(6) if trips is None else trips
+    shown = replay_file(module, name, schedule=schedule_of(module), trip_counts=counts, max_steps=max_steps)
+    print_json(shown.data(last)) if as_json else click.echo(shown.text(last))
+    if shown.run.failure is not None:
+        end_with(shown.run.failure, as_json)
 
 
 @main.command()
@@ -331,6 +410,37 @@ def machines(name: str | None, as_json: bool) -> None:
         print_json({"name": machine.name, "numbers": [dict(zip(keys, row, strict=True)) for row in rows(machine)]})
     else:
         report.print_machine(machine)
+
+
+@main.command()
+@click.option("-o", "--output", metavar="FILE.toml", help="The machine file; by default named after the device.")
+@json_flag
+def calibrate(output: str | None, as_json: bool) -> None:
+    """Measure a Hopper GPU; write its machine file.
+
+    Micro-benchmarks give the numbers that no document states. A number that cannot be is reported and
+    not written; --arch FILE.toml then compiles for the machine.
+    """
+    from twill import report
+    from twill.calibrate import command
+
+    if output is not None:
+        command.check_name(output)
+        check_writable(Path(output).parent, output)
+    with report.progress(enabled=not as_json) as tell:
+        path, measured, findings = command.calibrate(output, tell)
+    if as_json:
+        print_json(command.calibration_json(path, measured, findings))
+    else:
+        command.print_findings(findings)
+        click.echo(f"wrote {path}")
+    refused = [finding for finding in findings if finding.problem]
+    if refused:
+        message = (
+            f"{len(refused)} of {len(findings)} numbers were not written; {refused[0].name}: {refused[0].problem}."
+        )
+        hint = "Is anything else running on the GPU? Measure again; the file says which numbers are missing."
+        end_with(CheckFailed(message, hint=hint, location=str(path)), as_json)
 
 
 @main.command("bench-problems")

@@ -166,7 +166,11 @@ def taught(emitted: Emitted) -> Schedule:
     """The emitted schedule, with what the machine code changed in its provenance."""
     if not emitted.history:
         return emitted.schedule
-    learnt = {"feedback": list(emitted.history), "isolation": emitted.plan.isolation}
+    learnt = {
+        "feedback": list(emitted.history),
+        "isolation": emitted.plan.isolation,
+        "attempts": [dict(attempt) for attempt in emitted.attempts],
+    }
     return replace(emitted.schedule, provenance={**emitted.schedule.provenance, **learnt})
 
 

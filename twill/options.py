@@ -44,3 +44,54 @@ def named_values(ctx: click.Context, parameter: click.Parameter, values: tuple[s
             raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, parameter)
         found[name] = text
     return found
+
+
+def _trip_counts(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    parts = value.split(",")
+    if not all(part.strip().isdigit() and len(part.strip()) < 7 for part in parts):
+        raise click.BadParameter(f"{value!r} is no list of trip counts such as 0,1,2", ctx, parameter)
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def interleaving_options(command: Command) -> Command:
+    """What `twill verify` takes about interleavings: which to show again, which to explore, and the bounds."""
+    options = (
+        click.option(
+            "--replay", "name", metavar="SEED[@TRIPS]", help="Run again what a failure named, and print its moves."
+        ),
+        click.option(
+            "--last", default=40, show_default=True, type=click.IntRange(min=1), help="Moves that --replay prints."
+        ),
+        click.option("--whole", is_flag=True, help="--replay prints every move."),
+        click.option(
+            "--explore",
+            type=click.IntRange(0, 1000),
+            metavar="BOUND",
+            help="Also run every interleaving that departs at most so often from a fixed order.",
+        ),
+        click.option(
+            "--trips",
+            metavar="LIST",
+            callback=_trip_counts,
+            help="Trip counts to run, such as 0,1,2; by default 0 to 5, with --explore 0 to 3.",
+        ),
+        click.option(
+            "--max-runs",
+            default=1000,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="Runs of --explore for each trip count.",
+        ),
+        click.option(
+            "--max-steps",
+            default=1_000_000,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="Moves of a thread block after which it counts as endless.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -47,6 +47,7 @@ def print_compiled(compiled: Compiled, paths: Sequence[Path]) -> None:
         heading("Schedule"),
         *_claim(compiled.schedule),
         *candidates_shown(compiled.candidates),
+        *_prediction(compiled),
         heading("Roles"),
         _roles(compiled, facts),
         Text(
@@ -133,6 +134,14 @@ def _claim(schedule: Schedule) -> list[RenderableType]:
     return [text, table]
 
 
+def _prediction(compiled: Compiled) -> list[RenderableType]:
+    """The simulated time of the example's launch in one sentence; nothing where there is no launch to predict."""
+    from twill.simulate.report import line, prediction_of_compiled
+
+    prediction = prediction_of_compiled(compiled)
+    return [heading("Prediction"), Text(line(prediction))] if prediction is not None else []
+
+
 def _proof(schedule: Schedule) -> str:
     return f"proof: {schedule.reason}" if schedule.status == "optimal" else f"no proof: {schedule.reason}"
 
@@ -165,7 +174,9 @@ def _shared_bytes(compiled: Compiled) -> list[Text]:
 def compiled_json(compiled: Compiled, checks: Sequence[Check], paths: Sequence[Path]) -> dict[str, Any]:
     """The answer of `twill compile --json`: that of `twill schedule`, with what was made and checked."""
     from twill.schedule.files import answer_json
+    from twill.simulate.report import prediction_of_compiled
 
+    prediction = prediction_of_compiled(compiled)
     return {
         **answer_json(compiled.schedule),
         "kernel": compiled.plan.name,
@@ -175,6 +186,7 @@ def compiled_json(compiled: Compiled, checks: Sequence[Check], paths: Sequence[P
         "stopped": any(candidate.stopped for candidate in compiled.candidates),
         "candidates": candidates_json(compiled.candidates),
         "explain": explain_data(compiled.schedule),
+        "predicted": prediction.json() if prediction is not None else None,
         "roles": [
             {"name": role.name, "warps": role.warps, "registers": role.registers, "stages": role.stages}
             for role in compiled.plan.roles
