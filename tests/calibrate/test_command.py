@@ -5,9 +5,9 @@ import sys
 import tomllib
 
 import pytest
-from calibrate.readings import DEVICE, plausible
 from commands import twill
 
+from tests.calibrate.readings import DEVICE, plausible
 from twill.calibrate import command, run
 from twill.calibrate.child import reading
 from twill.calibrate.derive import derive

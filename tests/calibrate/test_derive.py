@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from calibrate.readings import DEVICE, plausible
 
+from tests.calibrate.readings import DEVICE, plausible
 from twill.calibrate.derive import BOUNDS, derive, line
 from twill.calibrate.names import NAMES
 from twill.calibrate.reading import Reading
