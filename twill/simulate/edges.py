@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from twill.schedule.lifetimes import has_ring, transfers, uses
 from twill.schedule.problem import Dep, Op, Problem
 from twill.schedule.schedule import Schedule
+from twill.solve.tiers import paid_hop
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,13 @@ def edges(schedule: Schedule) -> dict[str, tuple[Edge, ...]]:
 
 
 def _dependence(schedule: Schedule, dep: Dep, index: dict[str, Op]) -> Edge:
-    limits, at = schedule.problem.limits, schedule.placements
-    src, dst = index[dep.src], index[dep.dst]
-    inside = set(at[dep.dst].groups) <= set(at[dep.src].groups)
-    value = src.registers > 0 and not dep.ring
-    hop = 0 if inside else limits.value_hop if value else limits.signal_hop
+    at, src, dst = schedule.placements, index[dep.src], index[dep.dst]
+    hop = paid_hop(schedule, dep)
     if dep.ring:
         distance = dep.distance + schedule.rings[dep.dst] - 1
         cause = f"a free slot of {dep.dst}, which {dep.src} reads"
         return Edge(dep.src, distance, dep.latency + hop, cause, distance)
+    inside = set(at[dep.dst].groups) <= set(at[dep.src].groups)
     queued = inside and dst.asynchronous and not dep.blocking and src.unit == dst.unit
     return Edge(dep.src, dep.distance, dep.latency + hop, dep.src, dep.distance, at_unit=queued)
 
