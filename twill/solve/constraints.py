@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import combinations
 
 from ortools.sat.python import cp_model
@@ -31,12 +32,16 @@ class Constraints:
         self.buffers = Buffers(variables, self.lives)
 
     def add_constraints(self) -> Constraints:
-        self.dependence()
-        self.units()
-        self.streams()
+        self.timing()
         self.registers()
         self.buffers.add_constraints()
         return self
+
+    def timing(self, units: Callable[[Constraints], None] | None = None) -> None:
+        """Rules 1 to 3: when ops start, whatever they hold. units: adds rule 2 in another way."""
+        self.dependence()
+        (units or Constraints.units)(self)
+        self.streams()
 
     def dependence(self) -> None:
         """Rule 1: start(v) + distance * ii >= start(u) + latency + hop * [groups differ].
@@ -63,21 +68,29 @@ class Constraints:
                 self._shared(ops, capacity)
 
     def _exclusive(self, ops: list[Op]) -> None:
-        """Of two ops on a unit of capacity 1, the later slot waits for the earlier one, and in the next period too."""
-        slot, ii = self.v.slot, self.v.ii
+        """One op at a time on a unit of capacity 1."""
+        self.apart(ops, self.v.slot, self.v.ii)
+        if any(op.id == self.v.anchor for op in ops):
+            for op in ops:  # the anchor's start at slot 0 cuts the period open
+                self.model.add(self.v.slot[op.id] + op.occupancy <= self.v.ii)
+
+    def apart(
+        self, ops: list[Op], slot: Mapping[str, cp_model.IntVar], period: cp_model.LinearExprT, left: int = 0
+    ) -> None:
+        """Of two of these ops, the later slot waits for the earlier one, and in the next period too.
+
+        left: cycles that stay free behind each op.
+        """
         for a, b in combinations(ops, 2):
             if self.v.settled(a.id, b.id):
                 continue
             later = self.v.after(slot[a.id], slot[b.id])
             for first, then, given in ((b, a, later), (a, b, ~later)):
-                self.model.add(slot[then.id] >= slot[first.id] + first.occupancy).only_enforce_if(given)
-                self.model.add(slot[first.id] + ii >= slot[then.id] + then.occupancy).only_enforce_if(given)
+                self.model.add(slot[then.id] >= slot[first.id] + first.occupancy + left).only_enforce_if(given)
+                self.model.add(slot[first.id] + period >= slot[then.id] + then.occupancy + left).only_enforce_if(given)
         # Implied by the pairs, but CP-SAT reasons on the whole unit when told.
         busy = [self.model.new_fixed_size_interval_var(slot[op.id], op.occupancy, f"{op.id} busy") for op in ops]
         self.model.add_no_overlap(busy)
-        if any(op.id == self.v.anchor for op in ops):
-            for op in ops:  # the anchor's start at slot 0 cuts the period open
-                self.model.add(slot[op.id] + op.occupancy <= ii)
 
     def _shared(self, ops: list[Op], capacity: int) -> None:
         """Whole turns of an op count at every slot; the rest is laid out on two periods.

@@ -28,6 +28,11 @@ class Life:
     end_slot: cp_model.IntVar
 
 
+def hold(dep: Dep, user: Op) -> int:
+    """Cycles an asynchronous op still reads its operand after its start; none if it overwrites it in place."""
+    return user.occupancy if user.asynchronous and not dep.in_place and dep.src != dep.dst else 0
+
+
 class Lives:
     """The lives of all values, group by group. `foreign[u, g]`: group g uses value u and does not define it.
 
@@ -150,9 +155,7 @@ class Lives:
         return self.v.start[dep.dst] + dep.distance * self.v.ii + self.hold(dep)
 
     def hold(self, dep: Dep) -> int:
-        """Cycles an asynchronous op still reads its operand after its start; none if it overwrites it in place."""
-        user = self.problem.op(dep.dst)
-        return user.occupancy if user.asynchronous and not dep.in_place and dep.src != dep.dst else 0
+        return hold(dep, self.problem.op(dep.dst))
 
     def _last_uses(self, uses: list[Dep]) -> list[Dep]:
         """The uses that no other is known to outlast, by dependences inside an iteration."""

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from ortools.sat.python import cp_model
 
 from twill.schedule.checker import check
-from twill.schedule.problem import Problem
+from twill.schedule.problem import Dep, Op, Problem
 from twill.solve import result
 from twill.solve.constraints import Constraints
 from twill.solve.engine import Engine
 from twill.solve.grouping import grouping
+from twill.solve.lives import hold
 from twill.solve.rotation import Rotation, rotation
 from twill.solve.variables import Solution, Variables
 
@@ -70,6 +71,7 @@ class Descent:
         self.idle = 0
         self.stages = STAGES[-1][-1]
         self.sizes = {"anywhere": FIRST, "slots": FIRST}
+        self.lives = [life for op in self.problem.ops for life in self._lives(op)]
 
     @property
     def schedule(self) -> Solution:
@@ -128,12 +130,7 @@ class Descent:
         """Dependences, units and streams, with these ops pinned and the rest within these stages."""
         variables = Variables(self.problem, self.grouping, self.ii, self.ii, pinned)
         constraints = Constraints(variables)
-        constraints.dependence()
-        if self.turns:
-            self.turns.units(constraints)
-        else:
-            constraints.units()
-        constraints.streams()
+        constraints.timing(self.turns.units if self.turns else None)
         before, after = stages
         for id, stage in variables.stage.items():
             if id not in pinned:
@@ -151,24 +148,29 @@ class Descent:
         around = start[self.random.choice(ids)] - period // 8
         return set(sorted(ids, key=lambda id: (start[id] - around) % period)[:size])
 
-    def _area(self, constraints: Constraints) -> cp_model.LinearExprT:
-        """What all values and buffers hold times how long, in registers of a thread times cycles.
+    def _lives(self, op: Op) -> list[tuple[int, dict[Dep, int]]]:
+        """What the result of `op` holds, in registers of a thread, and of each use how long it goes on after its start.
 
-        The whole of a memory counts as much as `memory` registers.
+        The whole of a memory counts as much as `memory` registers. Empty when it holds nothing, or for nobody.
         """
-        v, limits = constraints.v, self.problem.limits
-        longest = 2 * (v.reach + 2) * v.highest
+        limits, turns = self.problem.limits, self.turns
+        buffer = op.smem_bytes / max(1, limits.smem_bytes) + op.tmem_columns / max(1, limits.tmem_columns)
+        held = op.registers + round(self.memory * buffer * (turns.weight(op) if turns else 1))
+        uses = [dep for dep in self.problem.deps if dep.src == op.id and not dep.ring]
+        if not held or not uses:
+            return []
+        users = {dep: self.problem.op(dep.dst) for dep in uses}
+        if not buffer:
+            return [(held, {dep: hold(dep, user) for dep, user in users.items()})]
+        return [(held, {dep: user.completion + (turns.late[dep] if turns else 0) for dep, user in users.items()})]
+
+    def _area(self, constraints: Constraints) -> cp_model.LinearExprT:
+        """What all values and buffers hold times how long, in registers of a thread times cycles."""
+        model, longest = constraints.model, 2 * (constraints.v.reach + 2) * constraints.v.highest
         terms: list[cp_model.LinearExprT] = []
-        for op in self.problem.ops:
-            uses = [dep for dep in self.problem.deps if dep.src == op.id and not dep.ring]
-            buffer = op.smem_bytes / max(1, limits.smem_bytes) + op.tmem_columns / max(1, limits.tmem_columns)
-            held = op.registers + round(self.memory * buffer * (self.turns.weight(op) if self.turns else 1))
-            if not held or not uses:
-                continue
-            life = v.model.new_int_var(1, longest, f"life of {op.id}")
-            for dep in uses:
-                late = self.turns.late[dep] if self.turns and buffer else 0
-                hold = self.problem.op(dep.dst).completion if buffer else constraints.lives.hold(dep)
-                v.model.add(life >= constraints.gap(dep) + hold + late)
+        for held, uses in self.lives:
+            life = model.new_int_var(1, longest, f"life of {next(iter(uses)).src}")
+            for dep, after in uses.items():
+                model.add(life >= constraints.gap(dep) + after)
             terms.append(held * life)
         return sum(terms)

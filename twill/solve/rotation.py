@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 from ortools.sat.python import cp_model
 
@@ -60,12 +59,8 @@ class Rotation:
         for unit in self.reduced.limits.units:
             repeated = [op for op in ops if op.unit == unit and op.id in self.repeated]
             others = [op for op in ops if op.unit == unit and op.id not in self.repeated]
-            for a, b in combinations(repeated, 2):
-                if not v.settled(a.id, b.id):
-                    self._apart(constraints, a, b, within)
-            # Implied by the pairs, but CP-SAT reasons on the whole unit when told.
-            slots = [(within[op.id], op.occupancy, f"{op.id} busy") for op in repeated]
-            v.model.add_no_overlap([v.model.new_fixed_size_interval_var(*slot) for slot in slots])
+            # Where shares do not fill the interval, two copies may come that much closer.
+            constraints.apart(repeated, within, self.share, left=v.lowest - self.copies * self.share)
             if others:
                 self._all_apart(constraints, repeated, others)
 
@@ -78,14 +73,6 @@ class Rotation:
         rest = v.model.new_int_var(0, self.share - 1, f"{op.id} within its share")
         v.model.add(v.slot[op.id] == self.share * turns + rest)
         return rest
-
-    def _apart(self, constraints: Constraints, a: Op, b: Op, within: Mapping[str, cp_model.IntVar]) -> None:
-        """As `Constraints._exclusive`; where shares do not fill the interval, two copies may come that much closer."""
-        model, left = constraints.model, constraints.v.lowest - self.copies * self.share
-        later = constraints.v.after(within[a.id], within[b.id])
-        for first, then, given in ((b, a, later), (a, b, ~later)):
-            model.add(within[then.id] >= within[first.id] + first.occupancy + left).only_enforce_if(given)
-            model.add(within[first.id] + self.share >= within[then.id] + then.occupancy + left).only_enforce_if(given)
 
     def _all_apart(self, constraints: Constraints, repeated: list[Op], others: list[Op]) -> None:
         """Every copy and the ops that have none, one after the other in each of two periods."""

@@ -180,9 +180,7 @@ class Search:
             high = min(self.lower + step, self._above()) - 1
             variables = Variables(self.problem, self.grouping, self.lower, high)
             bare = Constraints(variables)
-            bare.dependence()
-            bare.units()
-            bare.streams()
+            bare.timing()
             if self.engine.run(bare.model, WINDOW_EFFORT).infeasible:
                 self.lower, step = high + 1, 2 * step
                 self._report("proof")
