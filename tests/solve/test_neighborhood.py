@@ -15,6 +15,7 @@ from twill.solve.constraints import Constraints
 from twill.solve.engine import Engine
 from twill.solve.grouping import grouping
 from twill.solve.packing import kept_in_groups, packings
+from twill.solve.progress import Progress
 from twill.solve.variables import Solution, Variables
 
 
@@ -126,6 +127,9 @@ def test_few_ops_that_are_hard_get_a_schedule_from_neighborhoods() -> None:
         colocate=tuple(each for each in sets if each),
         separate=(),
     )
-    found = solve(given, time_limit=60, tiers=())
+    steps: list[Progress] = []
+    found = solve(
+        given, time_limit=300, tiers=(), progress=steps.append, stop=lambda: any(step.ii for step in steps)
+    )  # what comes after the first one is not asked for
     assert found.status in ("feasible", "optimal")
     assert check(found) == ()
