@@ -9,6 +9,7 @@ import pytest
 
 from twill import frontend
 from twill.errors import InputError
+from twill.frontend.arguments import tensor_spec
 from twill.frontend.launch import ArgumentSpec, Launch, from_json, to_json
 from twill.frontend.materialize import materialize
 
@@ -71,3 +72,13 @@ def test_a_launch_from_a_signature_has_no_values() -> None:
     launch = Launch("k", "k.py", (ArgumentSpec("x", "tensor", "f16"),))
     with pytest.raises(InputError, match="`x` is not known"):
         materialize(launch)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (0.0, 3e-4), (2e-5, 0.0), (-40.0, 1.5), (1e-9, 2e-8)])
+def test_a_launch_keeps_the_spread_of_small_numbers(mean: float, std: float) -> None:
+    import torch
+
+    made = torch.randn(4096, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * std + mean
+    spec = tensor_spec("x", made)
+    assert spec.std == pytest.approx(std, rel=0.1)
+    assert spec.mean == pytest.approx(mean, rel=0.01, abs=0.06 * std)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import networkx as nx
+
 from twill.codegen.after import after_loop
 from twill.codegen.path import Path
 from twill.codegen.pipeline import Step, Token
@@ -34,8 +36,15 @@ def consumer_statements(
 
 
 def _plain_loop(worker: Worker, isolation: int) -> tuple[Stmt, ...]:
-    """Every op of an iteration before any of the next, in source order and without order tokens."""
-    order = sorted((step.op for step in worker.stream.steps), key=worker.source_position)
+    """Every op of an iteration before any of the next, in source order and without order tokens.
+
+    Members of one op may lie around another op in the source: what an iteration computes first comes first.
+    """
+    flow: nx.DiGraph = nx.DiGraph()
+    flow.add_nodes_from(step.op for step in worker.stream.steps)
+    deps = worker.kernel.schedule.problem.deps
+    flow.add_edges_from((dep.src, dep.dst) for dep in deps if not dep.distance and {dep.src, dep.dst} <= flow.nodes)
+    order = nx.lexicographical_topological_sort(flow, key=worker.source_position)
     return Path(worker, tuple(Step(name, 0, 0) for name in order), (), 0, isolation).statements()
 
 

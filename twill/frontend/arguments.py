@@ -15,14 +15,14 @@ def argument_spec(source: KernelSource, name: str, constexpr: bool, value: Any) 
     if constexpr or value is None:
         return ArgumentSpec(name, "constexpr", value=constant(source, name, value))
     if hasattr(value, "block_shape") and hasattr(value, "base"):
-        base = _tensor_spec(name, value.base)
+        base = tensor_spec(name, value.base)
         return ArgumentSpec(
             name, "descriptor", base.dtype, tuple(map(int, value.shape)), tuple(map(int, value.strides)),
             alignment=base.alignment, block_shape=tuple(map(int, value.block_shape)),
             mean=base.mean, std=base.std, low=base.low, high=base.high,
         )  # fmt: skip
     if hasattr(value, "data_ptr"):
-        return _tensor_spec(name, value)
+        return tensor_spec(name, value)
     if hasattr(value, "item"):
         value = value.item()  # a NumPy scalar
     if isinstance(value, bool):
@@ -59,7 +59,7 @@ def _dtype_attribute(dtype: Any) -> str:
     return next(name for name, value in vars(tl).items() if value is dtype)
 
 
-def _tensor_spec(name: str, tensor: Any) -> ArgumentSpec:
+def tensor_spec(name: str, tensor: Any) -> ArgumentSpec:
     """Dtype, shape, strides, alignment and spread of a torch tensor."""
     dtype = dtype_name(tensor.dtype)
     alignment = 16 if tensor.data_ptr() % 16 == 0 else math.gcd(tensor.data_ptr() % 16, 16)
@@ -69,7 +69,7 @@ def _tensor_spec(name: str, tensor: Any) -> ArgumentSpec:
         std = float(wide.std()) if tensor.numel() > 1 else 0.0
         mean = float(wide.mean())
         if math.isfinite(mean) and math.isfinite(std):
-            spread = {"mean": _rounded(mean), "std": _rounded(std)}
+            spread = {"mean": _rounded(mean) if abs(mean) >= 0.005 * std else 0.0, "std": _rounded(std)}
     elif tensor.numel():
         spread = {"low": int(tensor.min()), "high": int(tensor.max())}
     return ArgumentSpec(
@@ -80,7 +80,7 @@ def _tensor_spec(name: str, tensor: Any) -> ArgumentSpec:
 
 def _rounded(number: float) -> float:
     """Two digits: enough to draw like values, and the same on every machine."""
-    return float(f"{number:.2g}") if abs(number) >= 0.005 else 0.0
+    return float(f"{number:.2g}")
 
 
 def dtype_name(dtype: Any) -> str:
