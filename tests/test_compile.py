@@ -95,7 +95,7 @@ def test_refusals():
 
 @pytest.mark.parametrize("name", ["row_squares", "relu_attention", "log_sum_exp"])
 def test_kernels_for_the_occasion(name):
-    """No dot at all; four dimensions and a ReLU; a sum rescaled out of source order: compiled, and every check holds."""
+    """No dot at all; four dimensions and a ReLU; a sum rescaled out of source order: compiled, and each check holds."""
     made = twill.compile(KERNELS / f"{name}.py")
     assert made.schedule.status == "optimal"
     checks = made.verify(seeds=2)

@@ -115,28 +115,35 @@ def emulation(
     from twill.emulate.verify import verify_file
 
     began = time.perf_counter()
-    wanted = range(6) if trip_counts is None else trip_counts
     numbers = tuple(range(seeds))
     try:
         report = verify_file(
-            module, schedule=schedule, seeds=numbers, trip_counts=wanted, max_steps=max_steps, progress=tell
+            module, schedule=schedule, seeds=numbers, trip_counts=trip_counts, max_steps=max_steps, progress=tell
         )
     except CheckFailed as error:
         return Check("emulate", False, str(error), time.perf_counter() - began)
-    return Check("emulate", report.passed, report.summary(), time.perf_counter() - began, report.data())
+    if trip_counts is not None and not set(trip_counts) & set(report.trip_counts):
+        raise InputError(
+            f"none of the trip counts {', '.join(map(str, trip_counts))} can be reached with other arguments of the "
+            "example.",
+            hint=f"Possible is, among others, {', '.join(map(str, report.trip_counts))}.",
+            location=str(module),
+        )
+    text = "; ".join((report.summary(), *(report.notes if report.passed else ())))
+    return Check("emulate", report.passed, text, time.perf_counter() - began, report.data())
 
 
 def exploration(
     module: Path, bound: int, trip_counts: Sequence[int] | None, max_runs: int, max_steps: int, tell: Tell
 ) -> Check:
-    """One thread block under every interleaving of at most `bound` deviations, at small trip counts."""
-    from twill.emulate.interleavings import TRIP_COUNTS, explore_file
+    """Thread blocks that differ, each alone, under every interleaving of at most `bound` deviations."""
+    from twill.emulate.interleavings import explore_file
 
     report = explore_file(
         module,
         bound,
         schedule=schedule_of(module),
-        trip_counts=TRIP_COUNTS if trip_counts is None else trip_counts,
+        trip_counts=trip_counts,
         max_runs=max_runs,
         max_steps=max_steps,
         progress=tell,

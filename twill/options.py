@@ -46,6 +46,18 @@ def named_values(ctx: click.Context, parameter: click.Parameter, values: tuple[s
     return found
 
 
+def sizes_option(more: str = "") -> Callable[[Command], Command]:
+    """--size NAME=VALUE, many times; more: what help adds."""
+    return click.option(
+        "--size",
+        "sizes",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=named_values,
+        help=f"Predict for this value of an integer argument of the kernel, such as M=8192{more}.",
+    )
+
+
 def _trip_counts(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     if value is None:
         return None
@@ -59,7 +71,7 @@ def interleaving_options(command: Command) -> Command:
     """What `twill verify` takes about interleavings: which to show again, which to explore, and the bounds."""
     options = (
         click.option(
-            "--replay", "name", metavar="SEED[@TRIPS]", help="Run again what a failure named, and print its moves."
+            "--replay", "name", metavar="NAME", help="Run again the interleaving a failure named; print its moves."
         ),
         click.option(
             "--last", default=40, show_default=True, type=click.IntRange(min=1), help="Moves that --replay prints."
@@ -69,20 +81,21 @@ def interleaving_options(command: Command) -> Command:
             "--explore",
             type=click.IntRange(0, 1000),
             metavar="BOUND",
-            help="Also run every interleaving that departs at most so often from a fixed order.",
+            help="Also cover every interleaving: by one that answers for all, or else those that depart at most so "
+            "often from a fixed order.",
         ),
         click.option(
             "--trips",
             metavar="LIST",
             callback=_trip_counts,
-            help="Trip counts to run, such as 0,1,2; by default 0 to 5, with --explore 0 to 3.",
+            help="Trip counts to run, such as 0,1,2; by default 0 to 5 and those that take every ring round.",
         ),
         click.option(
             "--max-runs",
             default=1000,
             show_default=True,
             type=click.IntRange(min=1),
-            help="Runs of --explore for each trip count.",
+            help="Runs of --explore for each trip count and thread block.",
         ),
         click.option(
             "--max-steps",

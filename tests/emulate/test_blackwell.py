@@ -130,6 +130,16 @@ def test_mma_and_commit(tmp_path, seed):
     assert (run(tmp_path, body, seed) == 128).all()
 
 
+def test_a_load_may_reduce_its_rows_and_choose_its_layout(tmp_path):
+    body = """
+        acc.store(gl.full([128, 64], -3.0, gl.float32, REGISTERS))
+        value, largest = acc.load_max(abs=True)
+        block, smallest = acc.load_min()
+        write(out, value + gl.convert_layout(largest, gl.SliceLayout(1, REGISTERS))[:, None] * 2 + smallest[:, None])
+    """
+    assert (run(tmp_path, body) == -3 + 6 - 3).all()
+
+
 def test_a_skipped_mma_leaves_the_accumulator(tmp_path):
     body = """
         acc.store(gl.full([128, 64], 3.0, gl.float32, REGISTERS))
@@ -214,8 +224,8 @@ def test_a_role_of_one_warp_cannot_reach_tensor_memory():
 
 def test_what_is_not_emulated_is_named_with_its_line(tmp_path):
     path = tmp_path / "scaled.py"
-    path.write_text("from triton.experimental.gluon.language.nvidia.blackwell import tcgen05_mma_scaled\n")
-    with pytest.raises(Unsupported, match="tcgen05_mma_scaled") as caught:
+    path.write_text("from triton.experimental.gluon.language.nvidia.blackwell import mma_v2\n")
+    with pytest.raises(Unsupported, match="mma_v2") as caught:
         emulate.load(path)
     assert caught.value.location.line == 1
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from twill import emulate
+from twill.emulate.on_cpu import on_cpu
 
 HEADER = """\
 import importlib
@@ -113,3 +114,72 @@ def test_a_file_beside_it_is_emulated_too(tmp_path):
 def test_the_target_is_no_gpu(tmp_path):
     module = load(tmp_path, "TARGET = triton.runtime.driver.active.get_current_target()\n")
     assert module.TARGET.backend not in ("cuda", "hip")
+
+
+def test_a_file_loaded_by_its_path_is_emulated_too(tmp_path):
+    (tmp_path / "0-other.py").write_text(HEADER + "@gluon.jit\ndef twice(x):\n    return x * 2\n")
+    text = """
+        import importlib.util
+        from pathlib import Path
+
+        spec = importlib.util.spec_from_file_location("other", Path(__file__).with_name("0-other.py"))
+        other = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(other)
+
+        @gluon.jit
+        def kernel(out):
+            gl.store(out, other.twice(gl.load(out)))
+    """
+    out = torch.tensor([21])
+    load(tmp_path, text).kernel[(1,)](out)
+    assert out.item() == 42
+
+
+def test_host_code_for_a_gpu_runs_on_the_cpu(tmp_path):
+    text = """
+        import torch
+
+        def made():
+            target = triton.runtime.driver.active.get_current_target()
+            x = torch.ones(2, device="cuda")
+            return target.backend, torch.cuda.get_device_capability(), x.device.type, x.to("cuda").cuda().device.type
+    """
+    module = load(tmp_path, text)
+    before = torch.cuda.get_device_capability
+    with on_cpu(capability=(9, 0), multiprocessors=3):
+        assert module.made() == ("cuda", (9, 0), "cpu", "cpu")
+        assert torch.cuda.get_device_properties("cuda").multi_processor_count == 3
+    assert torch.cuda.get_device_capability is before
+
+
+def test_a_convolution_of_half_types_accumulates_in_float32():
+    x, w = torch.randn(1, 64, 8, 8).bfloat16(), torch.randn(8, 64, 3, 3).bfloat16()
+    with on_cpu():
+        got = torch.nn.functional.conv2d(x, w)
+    assert torch.equal(got, torch.nn.functional.conv2d(x.float(), w.float()).bfloat16())
+
+
+def test_pure_host_modules_of_triton_are_the_installed_ones(tmp_path):
+    module = load(tmp_path, "from triton.tools.mxfp import MXFP4Tensor\nknobs = triton.knobs\nknobs.a.b = 1\n")
+    packed = module.MXFP4Tensor(data=torch.tensor([[1.0, -6.0]])).to_packed_tensor(dim=1)
+    assert packed.tolist() == [[0xF2]]
+    assert module.knobs.a.b == 1
+
+
+def test_a_scalar_function_is_mapped_over_blocks(tmp_path):
+    text = """
+        @gluon.jit
+        def clip(x, low):
+            if x < low:
+                return low
+            return x * 2
+
+        @gluon.jit
+        def kernel(out):
+            at = gl.arange(0, 64, ROW)
+            gl.store(out + at, gl.map_elementwise(clip, at, gl.full([64], 10, gl.int32, ROW)))
+    """
+    out = torch.zeros(64, dtype=torch.int32)
+    load(tmp_path, text).kernel[(1,)](out)
+    numbers = torch.arange(64, dtype=torch.int32)
+    assert torch.equal(out, torch.where(numbers < 10, 10, numbers * 2))

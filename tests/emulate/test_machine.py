@@ -249,9 +249,9 @@ def test_a_kernel_is_launched_not_called(tmp_path):
 
 
 @pytest.mark.parametrize("statement", [
-    "from triton.experimental.gluon.language.nvidia.blackwell import tcgen05_mma_scaled",
-    "import triton.tools.mxfp",
-    "from triton.experimental.gluon.language.nvidia.hopper import cluster",
+    "from triton.experimental.gluon.language.nvidia.blackwell import mma_v2",
+    "import triton.tools.disasm",
+    "from triton.experimental.gluon.language.nvidia import rubin",
     "import triton.experimental.gluon.language.amd",
 ])  # fmt: skip
 def test_imports_without_a_stand_in_are_named(tmp_path, statement):

@@ -97,7 +97,9 @@ def test_the_trace_names_slot_iteration_and_phase(right):
     assert text.endswith("it ends well")
 
 
-@pytest.mark.parametrize("name", ["", "x", "-1", "1@", "1@x", "late.1", "late.3x0", "late.5x1.3x1", "late.5x1@@2"])
+@pytest.mark.parametrize(
+    "name", ["", "x", "-1", "1@", "1@x", "late.1", "late.3x0", "late.5x1.3x1", "late.5x1@@2", "late/1.2", "1/0.0.0"]
+)
 def test_a_name_that_is_none(right, name):
     with pytest.raises(InputError, match="names no interleaving"):
         replay_file(right, name)
@@ -106,8 +108,11 @@ def test_a_name_that_is_none(right, name):
 def test_a_name_of_another_kernel(right):
     with pytest.raises(InputError, match=r"at step 3 only \d+ moves are possible"):
         replay_file(right, "late.3x999@1")
-    with pytest.raises(InputError, match="trip count 77777 cannot be reached"):
-        replay_file(right, "1@77777")
+    for unreachable in ("1@77777", "late@77777"):
+        with pytest.raises(InputError, match="trip count 77777 cannot be reached"):
+            replay_file(right, unreachable)
+    with pytest.raises(InputError, match=r"there is no thread block \(7, 7, 7\) at trip count 1"):
+        replay_file(right, "late/7.7.7@1")
     assert "names no interleaving" in twill("verify", right, "--replay", "late.1", code=2).stderr
     assert "Leave one out" in twill("verify", right, "--replay", "1", "--explore", "1", code=2).stderr
 
@@ -116,6 +121,9 @@ def test_names_of_paths_round_trip():
     path = Path("early", ((3, 1), (14, 2)))
     assert str(path) == "early.3x1.14x2"
     assert Path.parse(str(path)) == path
+    of_block = Path("late", ((3, 1),), (0, 12, 1))
+    assert str(of_block) == "late.3x1/0.12.1"
+    assert Path.parse(str(of_block)) == of_block
 
 
 def test_a_deadlock_says_who_should_have_arrived(stuck):

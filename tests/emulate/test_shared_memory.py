@@ -41,14 +41,41 @@ def test_views_are_views(tmp_path):
 
 
 @pytest.mark.parametrize(("body", "what"), [
-    ("ring.index(2)", "takes 2:3 along axis 0 of ring, which has extent 2"),
-    ("ring.index(0 - gl.program_id(0) - 1)", "takes -1:0"),
+    ("ring.index(2).load(WIDE)", "takes 2:3 along axis 0 of ring, which has extent 2"),
+    ("ring.index(0 - gl.program_id(0) - 1).load(WIDE)", "takes -1:0"),
     ("ring.index(0).slice(48, 32)", r"ring\[0\], which has extent 64"),
-    ("ring.index(0)._reinterpret(gl.float32, [64, 64], TILE)", "makes 16384 bytes"),
+    ("ring.index(1)._reinterpret(gl.float32, [64, 64], TILE)", "makes 16384 bytes"),
 ])  # fmt: skip
 def test_views_stay_inside(tmp_path, body, what):
     with pytest.raises(emulate.OutOfBounds, match=what):
         run(tmp_path, f"ring = gl.allocate_shared_memory(gl.float16, [2, 64, 64], TILE)\n{body}")
+
+
+def test_an_index_outside_that_nothing_uses_is_no_access(tmp_path):
+    body = """
+        bars = gl.allocate_shared_memory(gl.int64, [2, 1], BARRIER)
+        mbarrier.init(bars.index(0), count=1)
+        mbarrier.arrive(bars.index(0 - 1), count=1, pred=False)
+    """
+    run(tmp_path, body)
+    with pytest.raises(emulate.OutOfBounds, match="takes -1:0 along axis 0 of bars"):
+        run(tmp_path, body.replace("pred=False", "pred=True"))
+
+
+def test_a_permuted_view_is_reshaped(tmp_path):
+    body = """
+        tile = gl.allocate_shared_memory(gl.float16, [64, 64], TILE)
+        n = gl.arange(0, 64, gl.SliceLayout(1, WIDE))[:, None] * 64 + gl.arange(0, 64, gl.SliceLayout(0, WIDE))[None, :]
+        turned = tile.reshape((4, 16, 64)).permute((1, 0, 2)).reshape((64, 64))
+        turned.store(n.to(gl.float16))
+        gl.store(out + n, tile.load(WIDE))
+        gl.store(out + 4096 + n, turned.load(WIDE))
+    """
+    out = torch.zeros(2, 64, 64, dtype=torch.float16)
+    run(tmp_path, body, out, parameters="out")
+    numbers = torch.arange(4096).reshape(64, 64).half()
+    assert torch.equal(out[1], numbers)
+    assert torch.equal(out[0].reshape(4, 16, 64).permute(1, 0, 2).reshape(64, 64), numbers)
 
 
 def test_stores_agree_in_shape_and_type(tmp_path):

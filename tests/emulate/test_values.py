@@ -7,7 +7,7 @@ import torch
 
 from tests.emulate.running import evaluate, line, run
 from twill.emulate import AssertionFailed, LayoutMismatch, dtypes
-from twill.errors import Unsupported
+from twill.errors import InputError, Unsupported
 
 
 def test_numbers_adapt_to_tensors_of_a_higher_kind():
@@ -186,6 +186,6 @@ def test_an_unknown_method_is_named_with_its_line(tmp_path):
 
 
 def test_a_python_error_in_a_kernel_is_reported_at_its_line(tmp_path):
-    with pytest.raises(Unsupported, match="TypeError") as caught:
+    with pytest.raises(InputError, match="TypeError") as caught:
         run(tmp_path, "x = 1\ngl.exp2(1.0, 2.0, 3.0)")
     assert caught.value.location.line == line(2)

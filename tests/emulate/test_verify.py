@@ -1,6 +1,7 @@
 """verify and verify_file: what they run, what they compare with, what they report."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 
 from tests.emulate.running import ATTENTION, MATMUL
 from twill import emulate
-from twill.emulate.cases import arithmetic
+from twill.emulate.cases import Case, arithmetic
+from twill.emulate.ordering import Ordering
+from twill.emulate.verify import runs_of
 from twill.errors import InputError
 from twill.ir.parser import parse_graph
 from twill.schedule import files
@@ -79,13 +82,25 @@ def generated(tmp_path):
 def test_a_right_kernel_passes(generated):
     report = emulate.verify_file(generated, seeds=(0, 1), trip_counts=(0, 1, 2, 3, 7))
     assert report.passed, report.summary()
-    assert report.trip_counts == (0, 1, 2, 3, 4)  # 4 is the example's own, 7 is out of its reach
-    assert report.notes == ("trip counts [7] cannot be reached with smaller arguments",)
+    assert report.trip_counts == (0, 1, 2, 3, 7)  # the example has 4
+    assert report.notes == ()
     assert len(report.runs) == 2 * 5
-    assert all(run.programs == 3 and run.steps > 0 and 0 <= run.max_error <= run.tolerance for run in report.runs)
+    assert all(run.steps > 0 and 0 <= run.max_error <= run.tolerance for run in report.runs)
+    assert [run.programs for run in report.runs if run.seed == 0] == [1, 1, 1, 1, 3]
     assert max(run.max_error for run in report.runs) > 0
-    assert "10 runs under 2 interleavings, trip counts 0, 1, 2, 3, 4: no race, no deadlock" in report.summary()
+    assert "10 runs under 2 interleavings, trip counts 0, 1, 2, 3, 7: no race, no deadlock" in report.summary()
     json.dumps(report.data(), allow_nan=False)
+
+
+def test_without_a_wish_it_takes_the_short_trip_counts_and_the_example_s_own(generated):
+    report = emulate.verify_file(generated, seeds=(0,))
+    assert report.trip_counts == (0, 1, 2, 3, 4, 5)
+
+
+def test_a_trip_count_out_of_reach_is_noted(generated):
+    report = emulate.verify_file(generated, seeds=(0,), trip_counts=(1, 100_000))
+    assert report.passed
+    assert report.notes == ("trip counts [100000] cannot be reached with other arguments",)
 
 
 @pytest.mark.parametrize(("old", "new", "kind"), [
@@ -161,5 +176,35 @@ def test_the_truth_is_the_kernel_s_meaning_in_float64(generated):
     exact = (two["a"].flatten()[: 128 * 128].view(128, 128).double() @ two["b"][:128].double()).clamp(min=0).numpy()
     found = cases[0].outputs["c"].values
     known = ~np.isnan(found)  # only some programs are run
-    assert known.sum() == 3 * 64 * 64
+    assert known.sum() == 64 * 64
     assert np.abs(found - exact)[known].max() < 1e-9
+
+
+class Launches:
+    """A stand-in for a loaded module whose launcher notes the seeds it runs under."""
+
+    def __init__(self):
+        self.emulator = SimpleNamespace(seed=None, programs=None, statistics=SimpleNamespace(steps=0, programs=0))
+        self.__file__ = "stand-in.py"
+        self.seeds = []
+
+    def launch(self, **arguments):
+        self.seeds.append(self.emulator.seed)
+
+
+@pytest.mark.parametrize(
+    ("ordered", "trip_count", "seeds"),
+    [(True, 1, [0, 1]), (False, 1, [0, 1, 2, 3, 4]), (False, 9, [0, 1]), (False, None, [0, 1])],
+)
+def test_more_seeds_where_short_runs_are_not_ordered(monkeypatch, ordered, trip_count, seeds):
+    monkeypatch.setattr(Ordering, "ordered", ordered)
+    module = Launches()
+    runs = list(runs_of(module, module.launch, Case("case", {}, {}, trip_count), (0, 1), 3))
+    assert module.seeds == seeds == [run.seed for run in runs]
+    assert all(run.ordered is ordered for run in runs)
+
+
+def test_no_more_seeds_than_asked_for():
+    module = Launches()
+    assert len(list(runs_of(module, module.launch, Case("case", {}, {}, 1), (5,)))) == 1
+    assert module.seeds == [5]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Clock = dict[int, int]
 Proxy = Literal["generic", "async"]
-_PART = 1024  # bytes of an allocation that count as one object for whoever watches a run
 
 
 def join(into: Clock, other: Clock) -> None:
@@ -71,7 +70,6 @@ class History:
         """
         if trace.watched():
             trace.note(access.place, access.view.path, "")
-            _touch(access)
         kept: list[Access] = []
         for earlier in self.accesses:
             ordered = earlier.before(clock)
@@ -79,7 +77,7 @@ class History:
                 if not ordered:
                     raise _race(earlier, access)
                 unfenced = earlier.write and earlier.proxy == "generic" and access.proxy == "async"
-                if unfenced and not earlier.fenced_before(clock):
+                if unfenced and not earlier.fenced_before(clock) and not _compiler_fences(earlier):
                     raise _missing_fence(earlier, access)
             if not (ordered and _supersedes(access, earlier)):
                 kept.append(earlier)
@@ -87,15 +85,12 @@ class History:
         self.accesses = kept
 
 
-def _touch(access: Access) -> None:
-    """Tell who watches which parts of the allocation the access may meet."""
-    view = access.view
-    _, shape, strides = view.span
-    reach = [(extent - 1) * step for extent, step in zip(shape, strides, strict=True)]
-    low = view.offset + sum(step for step in reach if step < 0)
-    high = view.offset + sum(step for step in reach if step > 0) + view.data.itemsize - 1
-    for part in range(low // _PART, high // _PART + 1):
-        trace.touch((view.allocation.name, part), access.write)
+def _compiler_fences(earlier: Access) -> bool:
+    """Does the compiler put a proxy fence between a role's own write and its asynchronous operation?"""
+    from twill.emulate.scheduler import active
+
+    scheduler = active()
+    return scheduler.compiler_fences and earlier.agent == scheduler.current().agent
 
 
 def _overlap(a: SharedMemory, b: SharedMemory) -> bool:
@@ -124,6 +119,7 @@ def _race(earlier: Access, later: Access) -> Race:
         hint=_cure(earlier, later),
         location=later.place.where,
         places=(earlier.place, later.place),
+        subjects=(earlier.view.path, later.view.path),
         buffer=path,
     )
 
@@ -148,5 +144,6 @@ def _missing_fence(earlier: Access, later: Access) -> MissingFence:
         hint="Call fence_async_shared() after the store, before the barrier or the asynchronous operation.",
         location=later.place.where,
         places=(earlier.place, later.place),
+        subjects=(earlier.view.path, later.view.path),
         buffer=path,
     )

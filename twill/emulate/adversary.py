@@ -20,6 +20,7 @@ class Adversary:
     def renew(self) -> None:
         moods = ("any", "any", "early", "late")
         self.moods = {kind: self.random.choice(moods) for kind in ("load", "mma", "store")}
+        self.moods["tcgen05"] = self.moods["mma"]
         self.weights: dict[str, float] = {}
         self.steps = 0
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
+from twill.emulate import cluster
 from twill.emulate.accesses import Access, Clock
 from twill.emulate.constants import unwrap
+from twill.emulate.global_accesses import record_async
 from twill.emulate.memory import SharedMemory
-from twill.emulate.pointers import load
+from twill.emulate.pointers import reading
 from twill.emulate.report import Unwaited
 from twill.emulate.scheduler import Event, Scheduler, active
 from twill.emulate.values import refuse
@@ -55,6 +55,7 @@ def async_copy_global_to_shared(smem: Any, pointer: Any, mask: Any = None, **hin
     """Start a copy of the elements at `pointer` [*shape]; where `mask` is false the buffer becomes zero."""
     scheduler = active()
     scheduler.pause()
+    cluster.refuse("cp.async")
     smem = unwrap(smem)
     if not isinstance(smem, SharedMemory) or smem.shape != list(pointer.shape):
         refuse(f"an asynchronous copy of {pointer!r} into {smem!r}: the shapes differ.")
@@ -62,12 +63,13 @@ def async_copy_global_to_shared(smem: Any, pointer: Any, mask: Any = None, **hin
         refuse(f"an asynchronous copy of {pointer.dtype} into {smem.path} of {smem.dtype}.")
     place, task = scheduler.place("asynchronous copy"), scheduler.current()
     copies = _copies(scheduler)
-    value = load(pointer, mask, None if mask is None else 0)
+    memory, elements, _, read = reading(pointer, mask, None if mask is None else 0, "asynchronous copy")
     access = Access(place, smem, True, "generic", copies.agent, copies.group)
     smem.allocation.history.record(access, task.clock)
     scheduler.unfenced.append(access)
+    record_async(memory.history, access, elements, write=False)
     smem.poison()
-    copies.pending.append(Event(place, lambda: smem.fill(np.asarray(value.data)), copies.group))
+    copies.pending.append(Event(place, lambda: smem.fill(read()), copies.group))
     copies.accesses.append(access)
 
 

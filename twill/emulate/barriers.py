@@ -12,19 +12,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from twill.emulate import trace
-from twill.emulate.accesses import Clock, join
+from twill.emulate.accesses import Access, Clock, join
 from twill.emulate.report import BarrierMisuse, ByteMismatch, Place
 
 
 @dataclass
 class Barrier:
-    """One initialised mbarrier. `agent` stands for the loads that complete on it."""
+    """One initialised mbarrier. `agent` stands in clocks for the loads that complete on it, -`agent` for its phases."""
 
     name: str
     count: int
     agent: int
     initialised: Place
     born: tuple[int, int]  # (agent, epoch) of its initialisation
+    set_up: Access | None = None  # the write of its initialisation
+    published: bool = True  # in a cluster: every CTA is ordered after its initialisation
     pending: int = 0
     outstanding_bytes: int = 0
     completed: int = 0
@@ -58,7 +60,7 @@ class Barrier:
         if trace.watched():
             arrived = self.count - self.pending + count
             trace.note(place, self.name, f"phase {self.completed}, arrival {arrived} of {self.count}")
-            trace.touch(self.name, True)
+            trace.signal(self, clock, place)
         join(self.clock, clock)
         self.pending -= count
         self.arrivals.append((place, self.completed))
@@ -75,7 +77,7 @@ class Barrier:
         place, bytes = load
         if trace.watched():
             trace.note(place, self.name, f"{bytes} bytes land in phase {self.completed}")
-            trace.touch(self.name, True)
+            trace.signal(self, issued, place)
         epoch = self.completed + 1
         self.outstanding_bytes -= bytes
         join(self.clock, issued)
@@ -106,6 +108,8 @@ class Barrier:
                 barrier=self.name,
             )
         self.completed += 1
+        self.clock[-self.agent] = self.completed
+        trace.completes(self, self.clock)
         self.pending = self.count
         join(self.released, self.clock)
 

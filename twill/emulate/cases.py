@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twill.errors import InputError
+from twill.emulate.rings import ring_depths, rounds, telling_trips
+from twill.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from twill.frontend.launch import Launch
@@ -49,12 +50,58 @@ class Case:
 
 
 def from_schedule(
-    module: Path, schedule: str | Path | None, trip_counts: Iterable[int], programs: int
+    module: Path, schedule: str | Path | None, trip_counts: Iterable[int] | None, programs: int
 ) -> tuple[list[Case], str, tuple[str, ...]]:
-    """Cases of a generated module, the name of its launcher, and notes on what could not be covered."""
+    """Cases of a generated module, the name of its launcher, and notes on what could not be covered.
+
+    trip_counts: see `opened`. programs: thread blocks that are run of an example as it is, those with the fewest and
+    the most iterations among them; with smaller arguments it is one, with the most.
+    """
+    kernel = opened(module, schedule, trip_counts)
+    made = [kernel.case(trip, _sample(kernel.counts(trip), 1 if trip.overrides else programs)) for trip in kernel.trips]
+    return made, kernel.graph.name, kernel.notes
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A generated module's kernel. launch, made: the example, long enough to take every ring round, and its tensors;
+    trips: the arguments of each trip count; longer: examples for trip counts beyond that; notes: what could not be
+    covered."""
+
+    graph: Graph
+    launch: Launch
+    made: Mapping[str, Any]
+    trips: tuple[Trip, ...]
+    notes: tuple[str, ...]
+    longer: Mapping[int, Launch] = field(default_factory=dict)
+
+    def counts(self, trip: Trip) -> dict[tuple[int, int, int], int]:
+        """Iterations of each program under the arguments of `trip`."""
+        from twill.frontend.trips import trip_counts
+
+        launch = self.longer.get(trip.trip_count, self.launch)
+        return trip_counts(self.graph, launch.with_values(trip.overrides))
+
+    def case(self, trip: Trip, programs: tuple[tuple[int, int, int], ...]) -> Case:
+        """A launch of `programs` only."""
+        from twill.frontend.materialize import materialize
+
+        longer = self.longer.get(trip.trip_count)
+        if longer is not None:
+            return _case(self.graph, longer, materialize(longer), trip, programs)
+        return _case(self.graph, self.launch, self.made, trip, programs)
+
+
+def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int] | None) -> Opened:
+    """The kernel of a generated module, and how to reach the wanted trip counts.
+
+    trip_counts: None for those that take every ring of the module round, and the example's own if it is small. A trip
+    count is reached in one way, whichever others are wanted: with smaller arguments of the example, made so long
+    that the deepest ring is used twice and once more; only beyond that with a longer example of its own.
+    """
     from twill.frontend.launch import from_json
     from twill.frontend.materialize import materialize
-    from twill.frontend.trips import largest_trip_count, reachable_trips
+    from twill.frontend.trips import Trip, largest_trip_count, reachable_trips
     from twill.ir.parser import parse_graph
     from twill.schedule import files
 
@@ -67,20 +114,54 @@ def from_schedule(
             location=str(path),
         )
     graph, launch = parse_graph(stored.graph), from_json(stored.launch)
-    wanted = set(trip_counts)
+    depths = set(_ring_depths(module).values())
     own = largest_trip_count(graph, launch)
-    trips = reachable_trips(graph, launch, wanted | ({own} if own <= _LONGEST_EXAMPLE else set()))
-    if not trips:
-        from twill.frontend.trips import Trip
-
-        trips = [Trip(own, {})]
+    telling = telling_trips(depths) | ({own} if own <= _LONGEST_EXAMPLE else set())
+    wanted = telling if trip_counts is None else set(trip_counts)
+    launch = _longer(graph, launch, rounds(depths)) or launch
+    reach = largest_trip_count(graph, launch)
+    trips = reachable_trips(graph, launch, {count for count in wanted if count <= reach})
+    longer = {}
+    for count in sorted(count for count in wanted if count > reach):
+        beyond = _longer(graph, launch, count)
+        found = reachable_trips(graph, beyond, {count}) if beyond is not None else []
+        if beyond is not None and found:
+            longer[count] = beyond
+            trips += found
     missing = wanted - {trip.trip_count for trip in trips}
-    notes = (f"trip counts {sorted(missing)} cannot be reached with smaller arguments",) if missing else ()
-    made = materialize(launch)
-    return [_case(graph, launch, made, trip, programs) for trip in trips], graph.name, notes
+    notes = (f"trip counts {sorted(missing)} cannot be reached with other arguments",) if missing else ()
+    return Opened(graph, launch, materialize(launch), tuple(trips or [Trip(reach, {})]), notes, longer)
 
 
-def _case(graph: Graph, launch: Launch, made: Mapping[str, Any], trip: Trip, programs: int) -> Case:
+def _longer(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
+    """The launch with so many iterations; None when there is none, or tensors that do not follow are then too small."""
+    from twill.frontend.lengthen import lengthened
+    from twill.frontend.materialize import materialize
+    from twill.frontend.trips import trip_counts
+    from twill.ir import evaluate
+
+    longer = lengthened(graph, launch, trip_count)
+    if longer is None or longer is launch or longer.grid is None:
+        return longer
+    arguments = {**materialize(longer), **longer.scalars}
+    try:
+        evaluate.run(graph, arguments, longer.grid, "float64", _sample(trip_counts(graph, longer), 2))
+    except CheckFailed:
+        return None
+    return longer
+
+
+def _ring_depths(module: Path) -> dict[str, int]:
+    """Of the module's rings; none where it cannot be read or parsed, which loading it will say."""
+    try:
+        return ring_depths(module.read_text())
+    except (OSError, UnicodeDecodeError, SyntaxError):
+        return {}
+
+
+def _case(
+    graph: Graph, launch: Launch, made: Mapping[str, Any], trip: Trip, chosen: tuple[tuple[int, int, int], ...]
+) -> Case:
     """The example's tensors under the scalars of one trip count: only a part of them is then used."""
     from twill.ir import evaluate
 
@@ -88,7 +169,6 @@ def _case(graph: Graph, launch: Launch, made: Mapping[str, Any], trip: Trip, pro
     arguments = {**made, **changed.scalars}
     if changed.grid_text is None:
         arguments["grid"] = changed.grid
-    chosen = _sample(graph, changed, programs)
     written = [name for name in changed.outputs if changed.argument(name).kind == "tensor"]
     only_written = {
         name
@@ -119,14 +199,13 @@ def _array(tensor: Any) -> np.ndarray:
     return torch_array(tensor)
 
 
-def _sample(graph: Graph, launch: Launch, count: int) -> tuple[tuple[int, int, int], ...]:
-    """Up to `count` programs: those with the fewest and the most iterations, and some between."""
-    from twill.frontend.trips import trip_counts
-
-    ranked = sorted(trip_counts(graph, launch).items(), key=lambda item: (item[1], item[0]))
+def _sample(counts: Mapping[tuple[int, int, int], int], count: int) -> tuple[tuple[int, int, int], ...]:
+    """Up to `count` programs: that with the most iterations, that with the fewest, and some between."""
+    ranked = sorted(counts.items(), key=lambda item: (item[1], item[0]))
     if len(ranked) <= count:
         return tuple(program for program, _ in ranked)
-    picks = {round(i * (len(ranked) - 1) / max(1, count - 1)) for i in range(count)}
+    last = len(ranked) - 1
+    picks = {last, *(round(i * last / (count - 1)) for i in range(count - 1))}
     return tuple(ranked[i][0] for i in sorted(picks))
 
 

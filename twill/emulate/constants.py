@@ -90,11 +90,24 @@ def _install() -> None:
 _install()
 
 
+_depth = 0
+
+
+def at_compile_time() -> bool:
+    """Does a constexpr_function run? Then loops and numbers are Python's own."""
+    return _depth > 0
+
+
 def constexpr_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function run at compile time: wrappers off on the way in, a plain value out."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return unwrap(function(*unwrap(args), **{key: unwrap(value) for key, value in kwargs.items()}))
+        global _depth
+        _depth += 1
+        try:
+            return unwrap(function(*unwrap(args), **{key: unwrap(value) for key, value in kwargs.items()}))
+        finally:
+            _depth -= 1
 
     return call

@@ -1,24 +1,23 @@
-"""Every interleaving of a kernel with few departures from a fixed order, each run once.
+"""Every interleaving of a kernel: by one run that answers for all, or with few departures from a fixed order.
 
-From each of two base orders (see `guided`), runs with no deviation come first, then those with one, and so
-on up to the bound; the alternatives of a run are tried at every step behind its last deviation. A run that
-reaches a state an earlier one left with the same moves still to choose from is cut off: what follows was,
-or will be, run from there. States are told apart by their *footprints*: a move's is that of its role's
-previous move, of itself, and of the last moves that touched the same memory or barriers; a state's is the
-sum of its moves'. Two orders of independent moves therefore count as one.
+The two base orders (see `guided`) are run first. Where such a run is *ordered* (see `ordering`), every other
+interleaving comes to the same, and nothing is left to run. Else come, from each base order, the runs with one
+deviation, then those with two, and so on up to the bound; the alternatives of a run are tried at every step behind
+its last deviation. A run that reaches a state an earlier one left with the same moves still to choose from is cut
+off: what follows was, or will be, run from there. A state is the set of moves made, each with the phase of the
+barrier that it met (`Footprints`), so that orders of moves that do not see each other count as one.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from dataclasses import dataclass, field
 
 from twill.emulate import trace
 from twill.emulate.guided import ORDERS, Guided, Path
+from twill.emulate.ordering import Footprints, Unordered
 from twill.emulate.report import EmulationError
-
-_MASK = 2**64 - 1
 
 
 class Seen(BaseException):
@@ -28,7 +27,8 @@ class Seen(BaseException):
 @dataclass
 class Exploration:
     """What was run of one launch. interleavings: runs to the end or to a failure; cut: runs that met a state seen
-    before. exhausted: every interleaving of at most `bound` deviations is covered; complete: none has more."""
+    before. exhausted: every interleaving of at most `bound` deviations is covered; complete: and every other one.
+    unordered: why a single run did not answer for all; None when it did. state: of the end of the first run."""
 
     bound: int
     interleavings: int = 0
@@ -37,48 +37,12 @@ class Exploration:
     complete: bool = False
     failure: EmulationError | None = None
     path: Path | None = None  # of the failure
+    unordered: Unordered | None = None
+    state: int = 0
 
     @property
     def runs(self) -> int:
         return self.interleavings + self.cut
-
-
-class Footprints(trace.Watcher):
-    """The state of the run as one number, from the objects its moves touched."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.by_role: dict[Hashable, int] = {}
-        self.inherited: dict[Hashable, tuple[int, tuple[Hashable, ...]]] = {}
-        self.versions: dict[Hashable, tuple[int, int]] = {}  # last write, sum of the reads since
-        self.mover: Hashable = None
-        self.touched: dict[Hashable, bool] = {}
-
-    def start(self, mover: Hashable) -> None:
-        """`mover` goes next. An operation that completes touches what the move that issued it touched."""
-        self.mover = mover
-        self.touched = dict.fromkeys(self.inherited.get(mover, (0, ()))[1], True)
-
-    def touch(self, key: Hashable, write: bool) -> None:
-        self.touched[key] = self.touched.get(key, False) or write
-
-    def finish(self, issued: list[Hashable]) -> None:
-        """The last move is over and has issued those operations; `total` is now of the state it left."""
-        if self.mover is None:
-            return
-        before = self.inherited[self.mover][0] if self.mover in self.inherited else self.by_role.get(self.mover, 0)
-        met = []
-        for key, write in self.touched.items():
-            last, reads = self.versions.get(key, (0, 0))
-            met.append(hash((key, write, last, reads if write else 0)))
-        own = hash((self.mover, before, sum(met) & _MASK)) & _MASK
-        for key, write in self.touched.items():
-            last, reads = self.versions.get(key, (0, 0))
-            self.versions[key] = (own, 0) if write else (last, (reads + own) & _MASK)
-        self.by_role[self.mover] = own
-        self.total = (self.total + own) & _MASK
-        for each in issued:
-            self.inherited[each] = (hash((own, each)), tuple(self.touched))
 
 
 @dataclass
@@ -94,17 +58,23 @@ def explore(
     bound: int,
     max_runs: int,
     tell: Callable[[str], None] | None = None,
+    block: tuple[int, int, int] | None = None,
+    known: Container[int] = (),
 ) -> Exploration:
     """Run `run(adversary) -> failure or None` for every interleaving with at most `bound` deviations.
 
-    Stops at the first failure, or after `max_runs` runs.
+    Stops at the first failure, or after `max_runs` runs. block: what `run` runs, for the names of the runs.
+    known: states of the end of first runs, at which there is nothing new to explore.
     """
     result = Exploration(bound)
-    search = _Search(bound, waiting=deque(Path(order) for order in ORDERS))
+    search = _Search(bound, waiting=deque(Path(order, (), block) for order in ORDERS))
+    proven = False
     while search.waiting:
         if result.runs >= max_runs:
             return result
         path = search.waiting.popleft()
+        if path.deviations and proven:
+            break
         if tell is not None and result.runs % 20 == 0:
             tell(f"{result.runs} interleavings, {len(search.waiting)} known to be left")
         prints = Footprints()
@@ -119,8 +89,16 @@ def explore(
         if failure is not None:
             result.failure, result.path = failure, path
             return result
+        prints.finish([])
+        if not path.deviations:
+            proven = proven or prints.ordered
+            result.state = result.state or prints.total
+            result.unordered = result.unordered or prints.unordered
+            if result.state in known:
+                return result
     result.exhausted = True
-    result.complete = not search.beyond
+    result.complete = proven or not search.beyond
+    result.unordered = None if proven else result.unordered
     return result
 
 
@@ -147,7 +125,7 @@ class _Explorer(Guided):
         done = self.path.deviations
         if done and step < done[-1][0]:
             return
-        last = self.last.agent if self.last is not None else 0
+        last = self.last.name if self.last is not None else 0
         state = (self.path.order, self.launch, self.prints.total, last)
         if state in self.search.seen:
             raise Seen

@@ -1,75 +1,168 @@
 """Race detection over global memory: between the roles of a thread block, and between thread blocks.
 
-Nothing orders two thread blocks of a launch, so an element that one writes and another reads or writes is a
-race whatever the order they were run in. Inside a block the clocks decide, as in shared memory: a TMA load
-reads until its barrier says that it landed, a TMA store writes until `store_wait` covers it. Kept for each
-element are its last write, its last read, and the last read of another thread block.
+An access must be ordered after every earlier one of the same element, if one of the two writes. Inside a thread
+block clocks say so, as in shared memory: a TMA load reads until its barrier says that it landed, a TMA store writes
+until `store_wait` covers it. Nothing orders two thread blocks of a launch but atomics that release and acquire, so
+what the order in which they were run hides is a race all the same. Two atomics never race, unless one of them is
+atomic for its own thread block only (scope "cta") and the other is another block's.
+
+Kept for each element are its last plain write, and its last read and last atomic with those before them of another
+thread block. Arguments in one storage share one history.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from twill.emulate import trace
-from twill.emulate.accesses import Access, Clock
+from twill.emulate.accesses import Access, Clock, join
 from twill.emulate.report import Place, Race
 from twill.emulate.scheduler import active
+
+_PLAIN_READ = ("write", "atomic", "other atomic")
+_WRITE = ("write", "read", "other read", "atomic", "other atomic")
 
 
 @dataclass(slots=True)
 class GlobalAccess:
     """One read or write by the block `program`. `order` says when it is over: an access of shared memory by the
-    same operation, or (agent, epoch)."""
+    same operation, or (agent, epoch). scope: of an atomic; released: what its later acquirers are ordered after."""
 
+    name: str
     place: Place
     program: tuple[int, ...]
     write: bool
     order: Access | tuple[int, int]
+    scope: str = ""
+    released: Clock = field(default_factory=dict)
 
-    def before(self, program: tuple[int, ...], clock: Clock) -> bool:
-        """Is a holder of `clock` in the block `program` ordered after this access?"""
-        if self.program != program:
-            return False
+    def before(self, clock: Clock) -> bool:
+        """Is a holder of `clock` ordered after this access?"""
         if isinstance(self.order, tuple):
             return clock.get(self.order[0], 0) >= self.order[1]
         return self.order.before(clock)
 
+    def harmless(self, other: GlobalAccess) -> bool:
+        """Are the two atomic to each other?"""
+        return bool(self.scope and other.scope) and (self.program == other.program or "cta" not in (
+            self.scope, other.scope))  # fmt: skip
+
+    @property
+    def verb(self) -> str:
+        return "updates" if self.scope else "writes" if self.write else "reads"
+
+
+class Storage:
+    """The accesses of one launch to `size` cells of memory, a cell being the part every element is whole cells of."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.accesses: list[GlobalAccess] = []
+        self.last: dict[str, Any] = {}  # kind of access -> [size] int32, 1 + its place in `accesses`
+
+    def met(self, kind: str, cells: Any) -> Iterator[tuple[GlobalAccess, Any]]:
+        """The last accesses of that kind to any of `cells`, each with those of `cells` it is the last of."""
+        if kind in self.last:
+            numbers = self.last[kind][cells]
+            for number in np.unique(numbers):
+                if number:
+                    yield self.accesses[number - 1], cells[numbers == number]
+
+    def remember(self, access: GlobalAccess, cells: Any) -> None:
+        self.accesses.append(access)
+        kind = "atomic" if access.scope else "write" if access.write else "read"
+        if kind != "write":
+            for earlier, where in list(self.met(kind, cells)):
+                if earlier.program != access.program:
+                    self._kind(f"other {kind}")[where] = self._kind(kind)[where]
+        self._kind(kind)[cells] = len(self.accesses)
+
+    def _kind(self, kind: str) -> Any:
+        if kind not in self.last:
+            self.last[kind] = np.zeros(self.size, np.int32)
+        return self.last[kind]
+
 
 class GlobalHistory:
-    """Accesses of one launch to the storage `name` of `size` elements."""
+    """Accesses of one launch to the argument `name` of `size` elements."""
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
-        self.size = size
-        self.accesses: list[GlobalAccess] = []
-        self.last: dict[str, Any] = {}  # "write", "read", "other read" -> [size] int32, 1 + place in `accesses`
+        self.storage = Storage(size)
+        self.start = 0  # cell of the first element
+        self.cells = 1  # of an element
 
-    def record(self, access: GlobalAccess, elements: Any, clock: Clock) -> None:
-        """Check `access` to `elements` (offsets, int), by a holder of `clock`, then remember it. Raises Race."""
+    def record(self, access: GlobalAccess, elements: Any, clock: Clock, before: Clock | None = None) -> None:
+        """Check `access` to `elements` (offsets, int), by a holder of `clock`, then remember it. Raises Race.
+
+        before: the clock as it was before the access itself acquired anything.
+        """
+        before = clock if before is None else before
         elements = np.asarray(elements).reshape(-1)
         if not elements.size:
             return
         trace.note(access.place, self.name, f"elements {int(elements.min())}..{int(elements.max())}")
-        if not self.last:
-            self.last = {kind: np.zeros(self.size, np.int32) for kind in ("write", "read", "other read")}
-        for kind in ("write", "read", "other read") if access.write else ("write",):
-            met = self.last[kind][elements]
-            for number in np.unique(met):
-                earlier = self.accesses[number - 1] if number else None
-                if earlier is not None and not earlier.before(access.program, clock):
-                    raise _race(self.name, earlier, access, int(elements[met == number].min()))
-        self.accesses.append(access)
-        if access.write:
-            self.last["write"][elements] = len(self.accesses)
-            return
-        reads = self.last["read"][elements]
-        own = np.array([not n or self.accesses[n - 1].program == access.program for n in np.unique(reads)])
-        foreign = elements[~own[np.searchsorted(np.unique(reads), reads)]]
-        self.last["other read"][foreign] = self.last["read"][foreign]
-        self.last["read"][elements] = len(self.accesses)
+        cells = elements
+        if self.cells > 1 or self.start:
+            cells = (self.start + self.cells * elements[:, None] + np.arange(self.cells)).reshape(-1)
+        for kind in _WRITE if access.write else _PLAIN_READ:
+            for earlier, where in self.storage.met(kind, cells):
+                if earlier.before(before):
+                    continue
+                element = (int(where.min()) - self.start) // self.cells
+                if not access.harmless(earlier) and not earlier.before(clock):
+                    raise _race(earlier, access, element)
+                if access.harmless(earlier) and earlier.program == access.program:
+                    trace.unsettled(access.place, f"{self.name}[{element}]", f"nothing orders it with {earlier.place}")
+        self.storage.remember(access, cells)
+
+    def chain(self, access: GlobalAccess, elements: Any) -> None:
+        """Let `access` hand on what the last atomics on `elements` released, of those that are atomic to it."""
+        cells = self.start + self.cells * np.asarray(elements).reshape(-1)
+        for earlier, _ in self.storage.met("atomic", cells):
+            if access.harmless(earlier):
+                join(access.released, earlier.released)
+
+
+def share_storage(arguments: Iterable[Any]) -> None:
+    """Let the arguments of one launch (pointers, descriptors, tuples of them) whose memory overlaps share a history."""
+    memories: dict[int, Any] = {}
+
+    def collect(values: Iterable[Any]) -> None:
+        for value in values:
+            if isinstance(value, tuple):
+                collect(value)
+            elif getattr(value, "memory", None) is not None:
+                memories[id(value.memory)] = value.memory
+
+    collect(arguments)
+    _share((m.history, m.flat.__array_interface__["data"][0], m.flat.itemsize) for m in memories.values())
+
+
+def _share(histories: Iterable[tuple[GlobalHistory, int, int]]) -> None:
+    """Let histories of overlapping memory be one. Each: (history, address of its first element, bytes of one)."""
+    found = sorted(histories, key=lambda each: each[1])
+    groups: list[list[tuple[GlobalHistory, int, int]]] = []
+    end = 0
+    for history, address, itemsize in found:
+        if not groups or address >= end:
+            groups.append([])
+            end = 0
+        groups[-1].append((history, address, itemsize))
+        end = max(end, address + history.storage.size * itemsize)
+    for group in groups:
+        start = group[0][1]
+        if len(group) < 2:
+            continue
+        unit = int(np.gcd.reduce([number for _, address, itemsize in group for number in (itemsize, address - start)]))
+        cells = max(address - start + history.storage.size * itemsize for history, address, itemsize in group) // unit
+        whole = Storage(cells)
+        for history, address, itemsize in group:
+            history.storage, history.start, history.cells = whole, (address - start) // unit, itemsize // unit
 
 
 def record_generic(history: GlobalHistory, action: str, elements: Any, write: bool) -> None:
@@ -77,30 +170,50 @@ def record_generic(history: GlobalHistory, action: str, elements: Any, write: bo
     scheduler = active()
     task = scheduler.current()
     order = (task.agent, task.clock[task.agent])
-    history.record(GlobalAccess(scheduler.place(action), scheduler.program, write, order), elements, task.clock)
+    access = GlobalAccess(history.name, scheduler.place(action), scheduler.program, write, order)
+    history.record(access, elements, task.clock)
 
 
-def record_async(history: GlobalHistory, shared: Access, elements: Any, write: bool) -> None:
+def record_atomic(history: GlobalHistory, action: str, elements: Any, sem: str, scope: str) -> None:
+    """The running role updates `elements` atomically; it acquires and releases as `sem` says."""
+    scheduler = active()
+    task = scheduler.current()
+    order = (task.agent, task.clock[task.agent])
+    access = GlobalAccess(history.name, scheduler.place(action), scheduler.program, True, order, scope)
+    history.chain(access, elements)
+    before = dict(task.clock)
+    if sem in ("acquire", "acq_rel"):
+        join(task.clock, access.released)
+    if sem in ("release", "acq_rel"):
+        join(access.released, task.clock)
+    history.record(access, elements, task.clock, before)
+    task.release()
+
+
+def record_async(history: GlobalHistory, shared: Access, elements: Any, write: bool, scope: str = "") -> None:
     """The TMA operation whose access of shared memory is `shared` reads or writes `elements` until it is over."""
     scheduler = active()
-    access = GlobalAccess(shared.place, scheduler.program, write, shared)
+    access = GlobalAccess(history.name, shared.place, scheduler.program, write, shared, scope)
+    if scope:
+        history.chain(access, elements)
     history.record(access, elements, scheduler.current().clock)
 
 
-def _race(name: str, earlier: GlobalAccess, later: GlobalAccess, element: int) -> Race:
-    verb = "writes" if later.write else "reads"
-    other = "writes" if earlier.write else "reads"
+def _race(earlier: GlobalAccess, later: GlobalAccess, element: int) -> Race:
     if earlier.program != later.program:
         why = f"nothing orders thread blocks {earlier.program} and {later.program} of a launch"
         cure = "Give each element to one thread block, or add with an atomic."
+        if earlier.scope and later.scope:
+            cure = 'Give both atomics the scope "gpu": with "cta" they are atomic inside their thread block only.'
     else:
         why = f"no wait or barrier orders the two in thread block {later.program}"
         cure = "Let one role wait on a barrier that the other arrives at, or for its TMA operation."
+    other = "" if earlier.name == later.name else f" as part of {earlier.name}"
     return Race(
-        f"race on global memory: {later.place} of thread block {later.program} {verb} element {element} of {name}, "
-        f"which {earlier.place} of thread block {earlier.program} {other}; {why}.",
+        f"race on global memory: {later.place} of thread block {later.program} {later.verb} element {element} of "
+        f"{later.name}, which {earlier.place} of thread block {earlier.program} {earlier.verb}{other}; {why}.",
         hint=cure,
         location=later.place.where,
         places=(earlier.place, later.place),
-        buffer=f"{name}[{element}]",
+        buffer=f"{later.name}[{element}]",
     )

@@ -3,7 +3,10 @@
 Two base orders: under "late" the running role goes on as long as it can, then the next role, and an
 asynchronous operation completes only when no role can move; under "early" it completes at once. A
 *deviation* takes another move than the base order's at one step. A run is named by its base order and
-its deviations, as in `late.14x2.20x1`: at step 14 the move two places down the order, at 20 the next one.
+its deviations, as in `late.14x2.20x1`: at step 14 the move two places down the order, at 20 the next one; and by
+its thread block, as in `late.14x2/0.3.0`.
+wgmmas and TMA stores signal nothing when they complete, so they are no alternatives: only memory sees them, and
+what it sees at the wrong time is a race under any order.
 """
 
 from __future__ import annotations
@@ -20,18 +23,21 @@ if TYPE_CHECKING:
     from twill.emulate.scheduler import Event, Task
 
 ORDERS = ("late", "early")
-_NAME = re.compile(r"(late|early)((?:\.\d+x\d+)*)")
+_SILENT = ("mma", "store")  # operations that complete without a signal
+_NAME = re.compile(r"(late|early)((?:\.\d+x\d+)*)(?:/(\d+)\.(\d+)\.(\d+))?")
 
 
 @dataclass(frozen=True)
 class Path:
-    """One interleaving: base order and (step, alternative) pairs, steps ascending."""
+    """One interleaving: base order and (step, alternative) pairs, steps ascending; block: which one it is of."""
 
     order: str
     deviations: tuple[tuple[int, int], ...] = ()
+    block: tuple[int, int, int] | None = None
 
     def __str__(self) -> str:
-        return self.order + "".join(f".{step}x{alternative}" for step, alternative in self.deviations)
+        name = self.order + "".join(f".{step}x{alternative}" for step, alternative in self.deviations)
+        return name if self.block is None else f"{name}/{'.'.join(map(str, self.block))}"
 
     @staticmethod
     def parse(text: str) -> Path | None:
@@ -44,10 +50,11 @@ class Path:
         steps = [step for step, _ in deviations]
         if steps != sorted(set(steps)) or any(alternative < 1 for _, alternative in deviations):
             return None
-        return Path(match[1], deviations)
+        x, y, z = match.groups()[2:]
+        return Path(match[1], deviations, None if x is None else (int(x), int(y), int(z)))
 
     def then(self, step: int, alternative: int) -> Path:
-        return Path(self.order, (*self.deviations, (step, alternative)))
+        return Path(self.order, (*self.deviations, (step, alternative)), self.block)
 
 
 class Guided(Adversary):
@@ -90,7 +97,7 @@ class Guided(Adversary):
         chosen = moves[alternative]
         task = next((task for task in ready if task is chosen), None)
         self.last = task or self.last
-        self.begins(task.agent if task is not None else chosen.name)  # type: ignore[union-attr]
+        self.begins(chosen.name)
         return chosen
 
     def _name(self, events: dict[str, list[Event]]) -> list[Hashable]:
@@ -106,10 +113,16 @@ class Guided(Adversary):
         return new
 
     def _ordered(self, ready: list[Task], events: dict[str, list[Event]]) -> list[Task | Event]:
-        pending = sorted((event for several in events.values() for event in several), key=lambda event: event.name)
+        silent: list[Task | Event] = [event for kind in _SILENT for event in events[kind] if not event.seen]
+        pending = sorted(
+            (event for kind, several in events.items() for event in several if kind not in _SILENT or event.seen),
+            key=lambda event: event.name,
+        )
+        if silent and (self.path.order == "early" or not (ready or pending)):
+            return silent[:1]
         start = next((i for i, task in enumerate(ready) if task is self.last), None)
         if start is None:  # the one that moved last waits or has ended: the next one in order of creation
-            after = self.last.agent if self.last is not None else 0
-            start = next((i for i, task in enumerate(ready) if task.agent > after), 0)
+            after = self.last.name if self.last is not None else 0
+            start = next((i for i, task in enumerate(ready) if task.name > after), 0)
         roles = [*ready[start:], *ready[:start]]
         return [*pending, *roles] if self.path.order == "early" else [*roles, *pending]

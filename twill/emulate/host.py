@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from twill.emulate import on_cpu
 from twill.emulate.launch import JitFunction
 
 
@@ -33,7 +34,7 @@ class Config:
     pre_hook: Callable[..., None] | None = None
 
     def all_kwargs(self) -> dict[str, Any]:
-        return {**self.kwargs, "num_warps": self.num_warps}
+        return {**self.kwargs, "num_warps": self.num_warps, "num_ctas": self.num_ctas}
 
 
 class Autotuned:
@@ -63,27 +64,55 @@ def autotune(configs: list[Config], key: Any = (), **options: Any) -> Callable[[
 
 
 def driver() -> SimpleNamespace:
-    """triton.runtime.driver: a target that is no GPU's."""
-    target = SimpleNamespace(backend="emulator", arch=0, warp_size=32)
-    return SimpleNamespace(active=SimpleNamespace(get_current_target=lambda: target))
+    """triton.runtime.driver: a target that is no GPU's, but the one of `on_cpu` where that is on."""
+
+    def target() -> SimpleNamespace:
+        capability = on_cpu.pretended()
+        if capability is None:
+            return SimpleNamespace(backend="emulator", arch=0, warp_size=32)
+        return SimpleNamespace(backend="cuda", arch=10 * capability[0] + capability[1], warp_size=32)
+
+    return SimpleNamespace(active=SimpleNamespace(get_current_target=target))
+
+
+class OutOfResources(Exception):
+    """triton.OutOfResources: nothing here raises it."""
+
+
+class Knobs(SimpleNamespace):
+    """triton.knobs: settings of a compiler that does not run here; any may be set."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        setattr(self, name, Knobs())
+        return getattr(self, name)
 
 
 class Importlib(ModuleType):
-    """importlib for an emulated file: modules beside it are emulated as well."""
+    """importlib for an emulated file: modules beside it, by name or by path, are emulated as well."""
 
     def __init__(self, folder: Path, load: Callable[[Path], ModuleType]) -> None:
         super().__init__("importlib")
         self.folder = folder
         self.load = load
-        self.loaded: dict[str, ModuleType] = {}
+        self.loaded: dict[Path, ModuleType] = {}
+        self.util = SimpleNamespace(
+            spec_from_file_location=self._spec, module_from_spec=lambda spec: self._module(Path(spec.origin))
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(importlib, name)
 
     def import_module(self, name: str, package: str | None = None) -> ModuleType:
         path = self.folder / f"{name}.py"
-        if not path.exists():
-            return importlib.import_module(name, package)
-        if name not in self.loaded:
-            self.loaded[name] = self.load(path)
-        return self.loaded[name]
+        return self._module(path) if path.exists() else importlib.import_module(name, package)
+
+    def _module(self, path: Path) -> ModuleType:
+        if path not in self.loaded:
+            self.loaded[path] = self.load(path)
+        return self.loaded[path]
+
+    def _spec(self, name: str, location: Any, **options: Any) -> SimpleNamespace:
+        """A specification whose module is whole as soon as it is made."""
+        return SimpleNamespace(name=name, origin=str(location), loader=SimpleNamespace(exec_module=lambda module: None))

@@ -1,107 +1,67 @@
-"""One interleaving of an emitted kernel again, with its trace; and all of them up to a bound."""
+"""The interleavings of an emitted kernel, for the thread blocks of a launch that differ: all, or up to a bound."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path as File
 
-from twill.emulate import cases, trace
+from twill.emulate import blocks, cases
 from twill.emulate.explore import Exploration, explore
-from twill.emulate.guided import Guided, Path
-from twill.emulate.report import EmulationError
-from twill.emulate.trace import Trace
+from twill.emulate.guided import Guided
+from twill.emulate.load import EmulatedModule
+from twill.emulate.replay import Replay, replay_file
+from twill.emulate.report import MAX_STEPS, EmulationError, replay_command
 from twill.emulate.verify import Run, loaded, run_case
-from twill.errors import InputError
 
-TRIP_COUNTS = (0, 1, 2, 3)
+__all__ = ["ExploreReport", "Explored", "Replay", "explore_file", "replay_file"]
+
+BLOCKS = 6  # of a launch that are looked at
 
 
 @dataclass(frozen=True)
-class Replay:
-    """One run again, and every move it made."""
+class Explored:
+    """One thread block at one trip count: its last run, and all of them in numbers. alike: the blocks looked at
+    whose first run made the same moves, itself included."""
 
-    file: str
     run: Run
-    trace: Trace
+    exploration: Exploration
+    block: blocks.Block
+    alike: tuple[blocks.Block, ...]
+    of: int  # thread blocks in the launch
 
-    def text(self, last: int | None = None) -> str:
-        """The last moves (None: all of them) and how the run ended, which names the sentence of `verify`."""
-        head = f"{self.run.case}, {self.run.replay}: {len(self.trace.moves):,} moves"
-        end = f"it fails here: {self.run.failure}" if self.run.failure is not None else "it ends well"
-        return f"{head}\n{self.trace.text(last)}\n{end}"
-
-    def data(self, last: int | None = None) -> dict[str, object]:
-        failure = self.run.failure.as_dict() if self.run.failure is not None else None
+    def data(self) -> dict[str, object]:
+        explored = self.exploration
         return {
-            "replay": self.run.replay, "case": self.run.case, "trip_count": self.run.trip_count,
-            "passed": failure is None, "failure": failure, "trace": self.trace.data(last),
-        }  # fmt: skip
-
-
-def replay_file(
-    path: str | File,
-    name: str,
-    *,
-    schedule: str | File | None = None,
-    trip_counts: Iterable[int] = range(6),
-    programs: int = 3,
-    max_steps: int = 1_000_000,
-) -> Replay:
-    """Run again what `verify_file` or `explore_file` reported under `name`.
-
-    name: SEED, or the path of an explored interleaving, with @TRIP_COUNT behind it; without a trip count the
-    first one that fails is shown, or the last. programs: as `verify_file` was given; an explored
-    interleaving is of one thread block. Raises InputError for a name that is none.
-    """
-    seed, way, trip_count = _parse(name)
-    wanted = trip_counts if trip_count is None else (trip_count,)
-    found, entry, _ = cases.from_schedule(File(path), schedule, wanted, 1 if way is not None else programs)
-    chosen = [case for case in found if trip_count is None or case.trip_count == trip_count]
-    if not chosen:
-        raise InputError(
-            f"the trip count {trip_count} cannot be reached with smaller arguments of the example.",
-            hint=f"Possible are, among others, {', '.join(str(case.trip_count) for case in found)}.",
-            location=str(path),
-        )
-    module, launcher = loaded(File(path), entry, None, max_steps)
-    for case in chosen:
-        watcher = Trace(str(path))
-        with trace.watching(watcher):
-            run = run_case(module, launcher, case, seed, Guided(way) if way is not None else None)
-        if run.failure is not None:
-            break
-    return Replay(str(path), run, watcher)
-
-
-def _parse(name: str) -> tuple[int, Path | None, int | None]:
-    """(seed, path of an explored interleaving, trip count)."""
-    way, at, count = name.partition("@")
-    path = Path.parse(way)
-    if (path is None and not re.fullmatch(r"\d{1,9}", way)) or (at and not re.fullmatch(r"\d{1,6}", count)):
-        raise InputError(
-            f"{name!r} names no interleaving.",
-            hint="Give a seed such as 2 or 2@5 (at trip count 5), or what `twill verify --explore` printed, such as "
-            "late.14x1@2.",
-        )
-    return 0 if path is not None else int(way), path, int(count) if at else None
+            "trip_count": self.run.trip_count,
+            "block": list(self.block),
+            "blocks_alike": [list(block) for block in self.alike],
+            "blocks": self.of,
+            "interleavings": explored.interleavings,
+            "cut": explored.cut,
+            "exhausted": explored.exhausted,
+            "complete": explored.complete,
+            "unordered": None if explored.unordered is None else str(explored.unordered),
+            "replay": self.run.replay if explored.failure is not None else None,
+            "failure": explored.failure.as_dict() if explored.failure is not None else None,
+        }
 
 
 @dataclass(frozen=True)
 class ExploreReport:
-    """What was explored at each trip count."""
+    """What was explored, by trip count and thread block."""
 
     file: str
     bound: int
-    found: tuple[tuple[Run, Exploration], ...]  # the last run of each trip count, and all of it in numbers
+    found: tuple[Explored, ...]
     seconds: float
     notes: tuple[str, ...] = ()
+    max_steps: int = MAX_STEPS
 
     @property
     def failures(self) -> tuple[Run, ...]:
-        return tuple(run for run, explored in self.found if explored.failure is not None)
+        return tuple(each.run for each in self.found if each.exploration.failure is not None)
 
     @property
     def passed(self) -> bool:
@@ -109,7 +69,7 @@ class ExploreReport:
 
     @property
     def exhausted(self) -> bool:
-        return all(explored.exhausted for _, explored in self.found)
+        return all(each.exploration.exhausted for each in self.found)
 
     def summary(self) -> str:
         """The first failure with the name to replay it by, or what was covered and what was not."""
@@ -117,43 +77,42 @@ class ExploreReport:
             run = self.failures[0]
             return (
                 f"{run.case}, interleaving {run.interleaving}: {run.failure} Shown step by step by "
-                f"`twill verify {self.file} --replay {run.replay}`."
+                f"`{replay_command(self.file, run.replay, self.max_steps)}`."
             )
-        ended = sum(explored.interleavings for _, explored in self.found)
-        cut = sum(explored.cut for _, explored in self.found)
+        ended = sum(each.exploration.interleavings for each in self.found)
+        cut = sum(each.exploration.cut for each in self.found)
+        every = [each for each in self.found if each.exploration.complete]
+        bounded = [each for each in self.found if each.exploration.exhausted and not each.exploration.complete]
+        rest = [each for each in self.found if not each.exploration.exhausted]
         text = f"{ended:,} interleavings run to their end, {cut:,} cut off where they met one of them: no hazard"
-        whole = [run.trip_count for run, explored in self.found if explored.exhausted]
-        rest = [run.trip_count for run, explored in self.found if not explored.exhausted]
-        every = [run.trip_count for run, explored in self.found if explored.complete]
-        if whole:
-            text += f"; bound of {self.bound} exhausted for trip counts {', '.join(map(str, whole))}"
         if every:
-            text += f"; no interleaving has more at {', '.join(map(str, every))}"
+            text += f"; they answer for every interleaving at trip counts {_counts(every)}"
+        if bounded:
+            text += f"; bound of {self.bound} exhausted for trip counts {_counts(bounded)}"
         if rest:
-            text += (
-                f"; bound of {self.bound} NOT exhausted for trip counts {', '.join(map(str, rest))} (raise --max-runs)"
-            )
-        return text
+            text += f"; bound of {self.bound} NOT exhausted for trip counts {_counts(rest)} (raise --max-runs)"
+        why = next((each.exploration.unordered for each in (*rest, *bounded) if each.exploration.unordered), None)
+        if why is not None:
+            text += f"; the order may matter to {why}"
+        looked = max(sum(len(e.alike) for e in self.found if e.run.trip_count == each.run.trip_count)
+                     for each in self.found)  # fmt: skip
+        kinds = max(sum(e.run.trip_count == each.run.trip_count for e in self.found) for each in self.found)
+        of = max(each.of for each in self.found)
+        text += f"; at most {looked} of {of} thread blocks looked at, {kinds} with moves of their own"
+        return "; ".join((text, *self.notes))
 
     def data(self) -> dict[str, object]:
         return {
             "passed": self.passed,
             "bound": self.bound,
             "exhausted": self.exhausted,
-            "trip_counts": [
-                {
-                    "trip_count": run.trip_count,
-                    "interleavings": explored.interleavings,
-                    "cut": explored.cut,
-                    "exhausted": explored.exhausted,
-                    "complete": explored.complete,
-                    "replay": run.replay if explored.failure is not None else None,
-                    "failure": explored.failure.as_dict() if explored.failure is not None else None,
-                }
-                for run, explored in self.found
-            ],
+            "trip_counts": [each.data() for each in self.found],
             "notes": list(self.notes),
         }
+
+
+def _counts(found: Iterable[Explored]) -> str:
+    return ", ".join(map(str, sorted({each.run.trip_count or 0 for each in found})))
 
 
 def explore_file(
@@ -161,33 +120,61 @@ def explore_file(
     bound: int,
     *,
     schedule: str | File | None = None,
-    trip_counts: Iterable[int] = TRIP_COUNTS,
+    trip_counts: Iterable[int] | None = None,
     max_runs: int = 1000,
-    max_steps: int = 1_000_000,
+    max_steps: int = MAX_STEPS,
     progress: Callable[[str], None] | None = None,
 ) -> ExploreReport:
-    """Run one thread block of an emitted module under every interleaving of at most `bound` deviations.
+    """Run the thread blocks of an emitted module, each alone, under every interleaving of at most `bound` deviations.
 
-    max_runs: of each trip count, those cut off included; the report says when they did not suffice.
+    trip_counts: None for 0 to 5, those that take every ring of the module round, and the example's own if it is small.
+    Of each launch up to BLOCKS blocks are looked at (see `blocks.candidates`); one whose first run makes the moves
+    of another's is not explored again. max_runs: of each trip count and block, those cut off included; the report
+    says when they did not suffice.
     """
     began = time.perf_counter()
-    wanted = set(trip_counts)
-    found, entry, notes = cases.from_schedule(File(path), schedule, wanted, 1)
-    module, launcher = loaded(File(path), entry, None, max_steps)
-    explored = []
-    for case in [case for case in found if case.trip_count in wanted] or found:
-        runs: list[Run] = []
-
-        def once(guided: Guided, case: cases.Case = case, runs: list[Run] = runs) -> EmulationError | None:
-            runs[:] = [run_case(module, launcher, case, 0, guided)]
-            return runs[0].failure
-
-        def tell(text: str, case: cases.Case = case) -> None:
-            if progress is not None:
-                progress(f"exploring {case.name}: {text}")
-
-        result = explore(once, bound, max_runs, tell)
-        explored.append((runs[0], result))
-        if result.failure is not None:
+    kernel = cases.opened(File(path), schedule, trip_counts)
+    module, launcher = loaded(File(path), kernel.graph.name, None, max_steps)
+    explored: list[Explored] = []
+    for trip in kernel.trips:
+        counts = kernel.counts(trip)
+        states: dict[int, int] = {}  # of the end of a first run -> its place in `explored`
+        for block in blocks.candidates(counts, BLOCKS):
+            case = kernel.case(trip, (block,))
+            runs, result = _explore(module, launcher, case, block, bound, max_runs, states, progress)
+            if result.failure is None and result.state in states:
+                at = states[result.state]
+                same = explored[at]
+                explored[at] = Explored(same.run, same.exploration, same.block, (*same.alike, block), same.of)
+                continue
+            states[result.state] = len(explored)
+            explored.append(Explored(runs[0], result, block, (block,), len(counts)))
+            if result.failure is not None:
+                break
+        if explored[-1].exploration.failure is not None:
             break
-    return ExploreReport(str(path), bound, tuple(explored), time.perf_counter() - began, notes)
+    seconds = time.perf_counter() - began
+    return ExploreReport(str(path), bound, tuple(explored), seconds, kernel.notes, max_steps)
+
+
+def _explore(
+    module: EmulatedModule,
+    launcher: Callable[..., object],
+    case: cases.Case,
+    block: blocks.Block,
+    bound: int,
+    max_runs: int,
+    known: dict[int, int],
+    progress: Callable[[str], None] | None,
+) -> tuple[list[Run], Exploration]:
+    runs: list[Run] = []
+
+    def once(guided: Guided) -> EmulationError | None:
+        runs[:] = [run_case(module, launcher, case, 0, guided)]
+        return runs[0].failure
+
+    def tell(text: str) -> None:
+        if progress is not None:
+            progress(f"exploring {case.name}, block {block}: {text}")
+
+    return runs, explore(once, bound, max_runs, tell, block, known)

@@ -1,22 +1,23 @@
-"""Stand-in for `triton.experimental.gluon.language`: creation, shapes, selection, the program.
+"""Stand-in for `triton.experimental.gluon.language`: creation, selection, the program.
 
-Elementwise mathematics is in `mathematics.py`, reductions in `reductions.py`, loads and stores through
-pointers in `pointers.py`, `warp_specialize` in `launch.py`. A name that is in none of them is reported as
-unsupported, with the line that uses it.
+Shapes and layouts are in `shapes.py`, elementwise mathematics in `mathematics.py`, reductions in `reductions.py`,
+loads and stores through pointers in `pointers.py`, inline PTX in `inline_assembly.py`, `warp_specialize` in
+`launch.py`. A name that is in none of them is reported as unsupported, with the line that uses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from twill.emulate import dtypes, layouts, memory, values
+from twill.emulate import cluster, dtypes, holdings, layouts, memory, values
+from twill.emulate.cluster import barrier as cluster_barrier
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import DType
-from twill.emulate.layouts import ANY
 from twill.emulate.memory import SharedMemory
 from twill.emulate.report import AssertionFailed
 from twill.emulate.scheduler import active
@@ -47,6 +48,7 @@ def check_layout(shape: tuple[int, ...], layout: Any) -> None:
         refuse(f"{layout!r} is not a register layout.")
     if layout.rank is not None and layout.rank != len(shape):
         refuse(f"layout {layout} has rank {layout.rank}, the tensor shape {list(shape)}.")
+    holdings.check_layout(layout)
     task = active().current()
     if layout.warps is not None and layout.warps != task.warps:
         refuse(f"{task.role} runs on {task.warps} warps, but uses {layout}, made for {layout.warps}.")
@@ -104,90 +106,6 @@ def allocate_shared_memory(element_ty: DType, shape: Any, layout: Any, value: An
     return buffer
 
 
-# Shapes and layouts
-
-
-@builtin
-def convert_layout(value: Tensor, layout: Any, assert_trivial: bool = False) -> Tensor:
-    value = as_tensor(value)
-    check_layout(value.shape, layout)
-    return Tensor(value.data, value.dtype, layout, value.memory)
-
-
-@builtin
-def set_auto_layout(value: Tensor, layout: Any) -> Tensor:
-    return convert_layout(value, layout)
-
-
-@builtin
-def expand_dims(input: Tensor, axis: Any) -> Tensor:
-    for one in sorted(axis) if isinstance(axis, (list, tuple)) else [axis]:
-        input = values.expand_dims(input, one)
-    return input
-
-
-@builtin
-def broadcast(input: Any, other: Any) -> tuple[Tensor, Tensor]:
-    a, b = as_tensor(input), as_tensor(other)
-    layout = common_layout(a, b)
-    x, y = np.broadcast_arrays(a.data, b.data)
-    return Tensor(x, a.dtype, layout, a.memory), Tensor(y, b.dtype, layout, b.memory)
-
-
-@builtin
-def broadcast_to(input: Tensor, *shape: Any) -> Tensor:
-    extents = _extents(shape)
-    if input.shape and len(input.shape) != len(extents):
-        refuse(f"{input!r} does not broadcast to {list(extents)}.")
-    return Tensor(np.broadcast_to(input.data, extents), input.dtype, input.layout, input.memory)
-
-
-@builtin
-def permute(input: Tensor, *dims: Any) -> Tensor:
-    return Tensor(np.transpose(input.data, _extents(dims)), input.dtype, ANY, input.memory)
-
-
-@builtin
-def trans(input: Tensor, *dims: Any) -> Tensor:
-    order = _extents(dims) if dims else tuple(reversed(range(len(input.shape))))
-    return Tensor(np.transpose(input.data, order), input.dtype, ANY, input.memory)
-
-
-@builtin
-def reshape(input: Tensor, *shape: Any) -> Tensor:
-    return Tensor(input.data.reshape(_extents(shape)), input.dtype, ANY, input.memory)
-
-
-@builtin
-def ravel(x: Tensor) -> Tensor:
-    return reshape(x, [x.numel])
-
-
-@builtin
-def join(a: Tensor, b: Tensor) -> Tensor:
-    x, y = operands(a, b)
-    return Tensor(np.stack(np.broadcast_arrays(x.data, y.data), axis=-1), x.dtype, ANY)
-
-
-@builtin
-def split(a: Tensor) -> tuple[Tensor, Tensor]:
-    if not a.shape or a.shape[-1] != 2:
-        refuse(f"split of {a!r}: the last extent must be 2.")
-    return Tensor(a.data[..., 0], a.dtype, ANY), Tensor(a.data[..., 1], a.dtype, ANY)
-
-
-@builtin
-def gather(src: Tensor, index: Tensor, axis: int) -> Tensor:
-    return Tensor(np.take_along_axis(src.data, index.data.astype(np.int64), axis), src.dtype, index.layout)
-
-
-def _extents(shape: Any) -> tuple[int, ...]:
-    shape = unwrap(shape)
-    if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
-        shape = shape[0]
-    return tuple(int(extent) for extent in shape)
-
-
 # Selection and conversion
 
 
@@ -223,12 +141,20 @@ def num_warps() -> int:
 
 
 def num_ctas() -> int:
-    return 1
+    return cluster.size()
 
 
 def thread_barrier() -> None:
     """Threads of one role are in step here anyway."""
     active().pause()
+
+
+def barrier(*, cluster: Any = False) -> None:
+    """As thread_barrier; with `cluster`, of all its thread blocks."""
+    if unwrap(cluster):
+        cluster_barrier()
+    else:
+        thread_barrier()
 
 
 @builtin
@@ -284,15 +210,21 @@ def cdiv(x: Any, div: Any) -> Any:
 
 METHODS = {
     "broadcast_to", "trans", "permute", "reshape", "expand_dims", "cast", "split", "join", "ravel", "cdiv", "gather",
+    "atomic_add", "atomic_and", "atomic_cas", "atomic_max", "atomic_min", "atomic_or", "atomic_xchg", "atomic_xor",
     "store", "max", "min", "sum", "reduce", "xor_sum", "reduce_or", "abs", "exp", "exp2", "log", "log2", "sqrt",
     "rsqrt", "sin", "cos", "floor", "ceil",
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    from twill.emulate import mathematics, pointers, reductions
+@cache
+def _rooms() -> tuple[ModuleType, ...]:
+    from twill.emulate import atomics, inline_assembly, mathematics, pointers, reductions, shapes
 
-    for module in (mathematics, pointers, reductions):
+    return atomics, inline_assembly, mathematics, pointers, reductions, shapes
+
+
+def __getattr__(name: str) -> Any:
+    for module in _rooms():
         if name in module.__all__:
             return getattr(module, name)
     raise AttributeError(name)

@@ -7,23 +7,28 @@ import functools
 import inspect
 import itertools
 import math
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from twill.emulate import dtypes
+from twill.emulate import cluster, dtypes, source
 from twill.emulate.accesses import join
 from twill.emulate.adversary import Adversary
-from twill.emulate.constants import constexpr, unwrap
+from twill.emulate.cluster import Cluster
+from twill.emulate.columns import columns_of
+from twill.emulate.constants import at_compile_time, constexpr, unwrap
+from twill.emulate.descriptors import DeviceDescriptor, TensorDescriptor
+from twill.emulate.global_accesses import share_storage
+from twill.emulate.im2col import Im2ColDescriptor, TensorDescriptorIm2Col
+from twill.emulate.launch_control import Unlaunched
 from twill.emulate.memory import GlobalMemory, SharedMemory, storage_array
-from twill.emulate.report import AssertionFailed, LayoutMismatch, Statistics
-from twill.emulate.scheduler import Scheduler, activate, active, deactivate, running
-from twill.emulate.tma import DeviceDescriptor, TensorDescriptor
+from twill.emulate.python_errors import HostError, translate
+from twill.emulate.report import Statistics
+from twill.emulate.scheduler import Scheduler, Task, activate, active, deactivate, running
 from twill.emulate.tokens import Accumulator
 from twill.emulate.values import Tensor, as_tensor, refuse
-from twill.errors import InputError, Location, TwillError, Unsupported
+from twill.errors import InputError, TwillError, Unsupported
 
 OPTIONS = {"num_warps", "num_stages", "num_ctas", "maxnreg", "enable_fp_fusion", "launch_pdl"}
 
@@ -32,7 +37,11 @@ class Emulator:
     """State of one loaded module: where its randomness stands and what its launches have cost.
 
     seed: set it before a launch to draw another interleaving. max_steps: bound per thread block.
-    programs: run only these program ids (None: the whole grid).
+    programs: run only these program ids (None: the whole grid). fenced_init: demand a proxy fence between an
+    mbarrier.init and the first TMA operation that completes on the barrier. explicit_cluster_sync: the compiler
+    puts no barrier of the cluster after the inits and at the kernel's end, as up to Triton 3.7. compiler_fences: it
+    orders a role's own writes before its asynchronous reads, as from Triton 3.7 on (and always in a cluster, which
+    older versions do not run). drains_stores: let a role end while its TMA stores still read.
     """
 
     def __init__(self, filename: str, names: dict[int, str], seed: int = 0, max_steps: int = 1_000_000) -> None:
@@ -40,6 +49,10 @@ class Emulator:
         self.names = names
         self.max_steps = max_steps
         self.programs: Sequence[tuple[int, int, int]] | None = None
+        self.fenced_init = False
+        self.explicit_cluster_sync = False
+        self.drains_stores = False
+        self.compiler_fences = False
         self.statistics = Statistics()
         self.seed = seed
 
@@ -52,43 +65,59 @@ class Emulator:
         self._seed = seed
         self.adversary = Adversary(seed)
 
-    def launch(self, kernel: JitFunction, grid: tuple[int, ...], bound: dict[str, Any], warps: int) -> None:
-        """Run every thread block, in a random order, each to its end."""
+    def launch(
+        self, kernel: JitFunction, grid: tuple[int, ...], bound: dict[str, Any], warps: int, ctas: int = 1
+    ) -> None:
+        """Run every program, in a random order, each to its end: a thread block, or a cluster of `ctas` of them."""
         extents = (*grid, 1, 1)[:3]
         programs = list(itertools.product(*(range(extent) for extent in extents)))
         if self.programs is not None:
             programs = [program for program in programs if program in self.programs]
         self.adversary.random.shuffle(programs)
         with _one_thread():
-            self._run(kernel, programs, extents, bound, warps)
+            self._run(kernel, Unlaunched(programs, self.seed), extents, bound, warps, ctas)
 
     def _run(
-        self, kernel: JitFunction, programs: list[Any], extents: tuple[int, ...], bound: dict[str, Any], warps: int
+        self,
+        kernel: JitFunction,
+        unlaunched: Unlaunched,
+        extents: tuple[int, ...],
+        bound: dict[str, Any],
+        warps: int,
+        ctas: int,
     ) -> None:
-        for program in programs:
-            scheduler = Scheduler(self.filename, program, extents, self.names, self.max_steps)
-            scheduler.spawn(kernel.__name__, warps, functools.partial(kernel.fn, **bound), {})
+        while unlaunched.programs:
+            scheduler = Scheduler(self.filename, unlaunched.launch(), extents, self.names, self.max_steps)
+            scheduler.fenced_init = self.fenced_init
+            scheduler.drains_stores = self.drains_stores
+            scheduler.compiler_fences = self.compiler_fences or ctas > 1
+            scheduler.unlaunched = unlaunched
+            if ctas > 1:
+                scheduler.cluster = Cluster(scheduler, ctas, self.explicit_cluster_sync)
+            for cta in range(ctas):
+                self._spawn(scheduler, kernel, bound, warps, cta)
             self.statistics.programs += 1
             activate(scheduler)
             try:
                 scheduler.run(self.adversary, self.statistics)
+                if scheduler.cluster is not None:
+                    scheduler.cluster.check_end()
             except TwillError:
                 raise
             except Exception as error:
-                raise self._translate(error) from error
+                raise translate(error, self.filename) from error
             finally:
                 deactivate()
 
-    def _translate(self, error: Exception) -> TwillError:
-        """A Python error raised by kernel code, as a report at the kernel's own line."""
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self.filename]
-        location = Location(self.filename, (lines[-1] if lines else 0) or 0)
-        text = f"{type(error).__name__}: {error}".rstrip(".") + "."
-        if isinstance(error, AssertionError):
-            return AssertionFailed(f"an assertion does not hold: {text}", location=location)
-        if isinstance(error, ValueError):
-            return LayoutMismatch(text, location=location)
-        return Unsupported(f"the emulator cannot run this line: {text}", location=location)
+    def _spawn(self, scheduler: Scheduler, kernel: JitFunction, bound: dict[str, Any], warps: int, cta: int) -> None:
+        def body() -> Any:
+            result = kernel.fn(**bound)
+            if scheduler.cluster is not None:
+                scheduler.cluster.leave()
+            return result
+
+        name = kernel.__name__ if scheduler.cluster is None else f"{kernel.__name__}[CTA {cta}]"
+        scheduler.spawn(name, warps, body, {}).cta = cta
 
 
 @contextlib.contextmanager
@@ -131,14 +160,19 @@ class JitFunction:
         def launch(*args: Any, **kwargs: Any) -> None:
             options = {name: unwrap(kwargs.pop(name)) for name in list(kwargs) if name in OPTIONS}
             declared = {name: value for name, value in options.items() if name in self.signature.parameters}
-            bound = self.signature.bind(*args, **kwargs, **declared)
+            try:
+                bound = self.signature.bind(*args, **kwargs, **declared)
+            except TypeError as error:
+                raise HostError(f"the launch of {self.__name__} does not match its parameters: {error}") from error
             bound.apply_defaults()
             values = {name: self._argument(name, value) for name, value in bound.arguments.items()}
+            share_storage(values.values())
             extents = grid(dict(bound.arguments)) if callable(grid) else grid
             extents = tuple(int(extent) for extent in (extents if isinstance(extents, (tuple, list)) else (extents,)))
-            if options.get("num_ctas", 1) != 1:
-                raise Unsupported("the emulator runs clusters of one thread block only.")
-            self.emulator.launch(self, extents, values, options.get("num_warps", 4))
+            ctas = int(options.get("num_ctas") or 1)
+            if ctas & (ctas - 1) or not 1 <= ctas <= 16:
+                raise InputError(f"num_ctas={ctas}: a cluster has 1, 2, 4, 8 or 16 thread blocks.")
+            self.emulator.launch(self, extents, values, options.get("num_warps", 4), ctas)
 
         return launch
 
@@ -153,7 +187,10 @@ def argument(name: str, value: Any) -> Any:
     """What a kernel sees of a launch argument: pointers, scalars, descriptors, tuples of them."""
     if isinstance(value, (bool, int, float, np.number)):
         return as_tensor(value.item() if isinstance(value, np.number) else value)
+    if isinstance(value, TensorDescriptorIm2Col):
+        return Im2ColDescriptor(pointer(name, value.base), value)
     if isinstance(value, TensorDescriptor):
+        value.check()
         base = pointer(name, value.base)
         return DeviceDescriptor(base, value.shape, value.strides, value.block_shape, value.layout, value.padding)
     if isinstance(value, (tuple, list)):
@@ -166,10 +203,11 @@ def argument(name: str, value: Any) -> Any:
 def pointer(name: str, tensor: Any) -> Tensor:
     """A pointer to the first element of a torch tensor; its bounds are those of the storage."""
     if tensor.device.type != "cpu":
-        raise InputError(f"argument {name} lies on {tensor.device}; the emulator takes CPU tensors.")
+        raise HostError(f"argument {name} lies on {tensor.device}; the emulator takes CPU tensors")
     dtype = dtypes.TORCH_NAMES.get(str(tensor.dtype).removeprefix("torch."))
     if dtype is None:
-        raise Unsupported(f"argument {name} has dtype {tensor.dtype}, which the emulator does not know.")
+        message = f"argument {name} has dtype {tensor.dtype}, which the emulator does not know."
+        raise Unsupported(message, location=source.caller())
     memory = GlobalMemory(name, storage_array(tensor, dtype))
     return Tensor(np.int64(tensor.storage_offset()), dtypes.PointerType(dtype), None, memory)
 
@@ -184,16 +222,22 @@ def warp_specialize(functions_and_args: Any, worker_num_warps: Any, worker_num_r
     _check_workers(parent.warps, len(workers), warps, registers)
     names = [function.__name__ for function, _ in functions_and_args]
     roles = [name if names.count(name) == 1 else f"{name}#{index}" for index, name in enumerate(names)]
+    roles = [cluster.role_name(role, parent) for role in roles]
+    cluster.enter_roles()
     scheduler.pause()
-    tasks = []
+    tasks: list[Task] = []
     for (function, args), role, count in zip(workers, roles[1:], warps, strict=True):
-        tasks.append(scheduler.spawn(role, count, functools.partial(function, *args), dict(parent.clock)))
+        task = scheduler.spawn(role, count, functools.partial(function, *args), dict(parent.clock))
+        task.cta, task.path = parent.cta, (*parent.path, len(tasks))
+        tasks.append(task)
     parent.release()
     kernel, parent.role = parent.role, roles[0]
     result = default(*default_args)
     scheduler.end_role(parent)
-    scheduler.block(lambda: all(task.ended for task in tasks), lambda: None)  # to a deadlock report it has ended
+    scheduler.block(lambda: all(task.ended for task in tasks), lambda: None, joins=True)
     parent.role = kernel
+    cluster.leave_roles()
+    columns_of(scheduler).join()
     for task in tasks:
         join(parent.clock, task.clock)
     return result
@@ -217,7 +261,7 @@ def _check_workers(default_warps: int, workers: int, warps: list[int], registers
 
 def kernel_range(*bounds: Any) -> Any:
     """`range` as Gluon compiles it: inside a kernel the index is an integer of the machine."""
-    if not running() or active().task is None:
+    if not running() or active().task is None or at_compile_time():
         return range(*unwrap(bounds))
     return _turns(*(as_tensor(bound) for bound in unwrap(bounds)))
 

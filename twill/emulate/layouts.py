@@ -19,6 +19,11 @@ def _freeze(value: Any) -> Any:
     return tuple(_freeze(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
+def _listed(value: Any) -> Any:
+    value = unwrap(value)
+    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 class _Frozen:
     """Lists become tuples and constexpr wrappers go, so that equality and hashing are by value."""
 
@@ -106,6 +111,14 @@ class DistributedLinearLayout(DistributedLayout):
     warp_bases: Any
     block_bases: Any
     shape: Any
+
+    def __post_init__(self) -> None:
+        """Lists stay lists here: kernels extend them at compile time."""
+        for item in fields(self):
+            object.__setattr__(self, item.name, _listed(getattr(self, item.name)))
+
+    def __hash__(self) -> int:
+        return hash(tuple(_freeze(getattr(self, item.name)) for item in fields(self)))
 
     @property
     def rank(self) -> int:
@@ -213,9 +226,12 @@ class MBarrierLayout(SwizzledSharedLayout):
 
     @staticmethod
     def multicta(num_ctas: int, two_cta: bool = False) -> MBarrierLayout:
-        if unwrap(num_ctas) != 1:
-            raise NotImplementedError("barriers over several thread blocks")
-        return MBarrierLayout()
+        """A barrier of each CTA, or with `two_cta` of each pair."""
+        num_ctas, two_cta = int(unwrap(num_ctas)), bool(unwrap(two_cta))
+        if num_ctas & (num_ctas - 1) or num_ctas < 1 + two_cta:
+            raise ValueError(f"{num_ctas} CTAs{' in pairs' if two_cta else ''}: their number must be a power of two")
+        bits = num_ctas.bit_length() - 1 - two_cta
+        return MBarrierLayout([*([[0]] if two_cta else []), *([1 << bit] for bit in range(bits))])
 
 
 def is_open(layout: object) -> bool:

@@ -34,6 +34,7 @@ def load(path: str | Path, *, text: str | None = None, seed: int = 0, max_steps:
     module = EmulatedModule(path.stem)
     module.__file__ = str(path)
     module.emulator = Emulator(str(path), compiled.names, seed, max_steps)
+    module.emulator.explicit_cluster_sync = "sync_cluster_init" in text  # which Triton 3.8 no longer has
     module.__dict__["__builtins__"] = modules.namespace(
         module.emulator, host.Importlib(path.parent, lambda other: load(other, seed=seed, max_steps=max_steps))
     )
@@ -45,7 +46,8 @@ def load(path: str | Path, *, text: str | None = None, seed: int = 0, max_steps:
         line = next(
             (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(path)), 0
         )
-        message = f"cannot be executed: {type(error).__name__}: {error}."
-        hint = "A generated module only imports and defines; was it edited?"
+        message, hint = f"cannot be executed: {type(error).__name__}: {error}.", ""
+        if isinstance(error, ModuleNotFoundError):
+            message, hint = f"needs the module {error.name}, which is not installed.", "Install it, or add its folder."
         raise InputError(message, hint=hint, location=Location(str(path), line or 0)) from error
     return module

@@ -9,6 +9,7 @@ import numpy as np
 
 from twill.emulate import dtypes
 from twill.emulate.constants import unwrap
+from twill.emulate.layouts import ANY
 from twill.emulate.values import (
     Array,
     Tensor,
@@ -22,10 +23,11 @@ from twill.emulate.values import (
     truediv,
     unsupported,
 )
+from twill.errors import Unsupported
 
 __all__ = [
     "abs", "add", "ceil", "clamp", "cos", "div_rn", "erf", "exp", "exp2", "fdiv", "floor", "fma", "log", "log2",
-    "maximum", "minimum", "mul", "rsqrt", "sin", "sqrt", "sqrt_rn", "sub", "tanh", "umulhi",
+    "map_elementwise", "maximum", "minimum", "mul", "rsqrt", "sin", "sqrt", "sqrt_rn", "sub", "tanh", "umulhi",
 ]  # fmt: skip
 
 
@@ -125,3 +127,67 @@ def umulhi(x: Any, y: Any) -> Tensor:
         unsupported(f"gl.umulhi of {a!r}")
     product = a.data.astype(np.uint32).astype(np.uint64) * b.data.astype(np.uint32).astype(np.uint64)
     return Tensor((product >> np.uint64(32)).astype(a.dtype.numpy), a.dtype, common_layout(a, b))
+
+
+def add2(lhs: Any, rhs: Any, dtype: Any = None) -> Tensor:
+    """lhs + rhs; the packed instructions (Triton 3.9) compute what the plain ones do."""
+    return _packed(arithmetic("add", lhs, rhs), dtype)
+
+
+def sub2(lhs: Any, rhs: Any, dtype: Any = None) -> Tensor:
+    return _packed(arithmetic("sub", lhs, rhs), dtype)
+
+
+def mul2(lhs: Any, rhs: Any, dtype: Any = None) -> Tensor:
+    return _packed(arithmetic("mul", lhs, rhs), dtype)
+
+
+def fma2(lhs: Any, rhs: Any, acc: Any, dtype: Any = None) -> Tensor:
+    return _packed(fma(lhs, rhs, acc), dtype)
+
+
+def min2(lhs: Any, rhs: Any, dtype: Any = None) -> Tensor:
+    return _packed(minimum(lhs, rhs), dtype)
+
+
+def max2(lhs: Any, rhs: Any, dtype: Any = None) -> Tensor:
+    return _packed(maximum(lhs, rhs), dtype)
+
+
+def _packed(result: Tensor, dtype: Any) -> Tensor:
+    if not result.dtype.is_floating() or unwrap(dtype) not in (None, result.dtype):
+        unsupported(f"packed arithmetic on {result!r} with the result type {unwrap(dtype)}")
+    return result
+
+
+def map_elementwise(scalar_fn: Callable[..., Any], *args: Any, pack: Any = 1) -> Any:
+    """A jitted function of scalars, applied to every element of blocks that broadcast."""
+    blocks = [as_tensor(value) for value in args]
+    if unwrap(pack) != 1:
+        unsupported(f"map_elementwise with pack={unwrap(pack)}")
+    check_ranks(*blocks)
+    layout = common_layout(*blocks)
+    spread = np.broadcast_arrays(*(block.data for block in blocks))
+    try:  # at once, if it decides nothing by an element's value
+        answer = scalar_fn(*(Tensor(data, block.dtype, ANY) for data, block in zip(spread, blocks, strict=True)))
+    except Unsupported:
+        shape = spread[0].shape
+        rows = [
+            scalar_fn(*(Tensor(data[at], block.dtype) for data, block in zip(spread, blocks, strict=True)))
+            for at in np.ndindex(shape)
+        ]
+        many = isinstance(rows[0], tuple)
+        columns = list(zip(*rows, strict=True)) if many else [rows]
+        results = [[as_tensor(value) for value in column] for column in columns]
+        blocks = [
+            Tensor(np.array([v.data for v in column]).reshape(shape), column[0].dtype, layout) for column in results
+        ]
+        return tuple(blocks) if many else blocks[0]
+    if isinstance(answer, tuple):
+        return tuple(_spread(value, spread[0].shape, layout) for value in answer)
+    return _spread(answer, spread[0].shape, layout)
+
+
+def _spread(value: Any, shape: tuple[int, ...], layout: Any) -> Tensor:
+    tensor = as_tensor(value)
+    return Tensor(np.broadcast_to(tensor.data, shape), tensor.dtype, layout)

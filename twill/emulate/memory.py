@@ -7,6 +7,7 @@ are all ones, which reads as NaN in every float type.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from twill.emulate import layouts
+from twill.emulate import cga, cluster, layouts
 from twill.emulate.accesses import Access, History
 from twill.emulate.barriers import Barrier
+from twill.emulate.cluster_views import ClusterView
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import TORCH_NAMES, BlockType, DType
 from twill.emulate.global_accesses import GlobalHistory
@@ -70,10 +72,12 @@ def storage_array(tensor: Any, dtype: DType) -> Array:
 
 
 class Allocation:
-    """One allocate_shared_memory of a thread block."""
+    """One allocate_shared_memory of a thread block; of a cluster `copies` times `nbytes`, one after another."""
 
-    def __init__(self, name: str, nbytes: int) -> None:
+    def __init__(self, name: str, nbytes: int, copies: int = 1) -> None:
         self.name = name
+        self.copy_bytes = nbytes
+        nbytes *= copies
         self.raw = np.full(nbytes, 0xFF, np.uint8)
         self.valid = np.zeros(nbytes, np.bool_)
         self.history = History()
@@ -81,7 +85,7 @@ class Allocation:
         self.base = self.raw.__array_interface__["data"][0]
 
 
-class SharedMemory:
+class SharedMemory(ClusterView):
     """A view of an allocation (Gluon's shared_memory_descriptor). `path` names it in reports."""
 
     def __init__(self, allocation: Allocation, data: Array, valid: Array, dtype: DType, layout: Any, path: str) -> None:
@@ -111,7 +115,7 @@ class SharedMemory:
 
     @property
     def nbytes_per_cta(self) -> int:
-        return self.data.size * self.dtype.primitive_bitwidth // 8
+        return self.data.size * self.dtype.primitive_bitwidth // 8 // cga.parts(cga.bases(self.layout) or ())
 
     @property
     def type(self) -> BlockType:
@@ -123,12 +127,19 @@ class SharedMemory:
         return self.span[0] - self.allocation.base
 
     def _view(self, data: Array, valid: Array, path: str, layout: Any = None) -> SharedMemory:
-        return SharedMemory(self.allocation, data, valid, self.dtype, layout or self.layout, path)
+        view = SharedMemory(self.allocation, data, valid, self.dtype, layout or self.layout, path)
+        view.divided = self.divided
+        return view
 
     def index(self, index: Any) -> SharedMemory:
         """The view at one position of the first axis: a ring's slot, a barrier of an array."""
         position = int(unwrap(index))
-        self._within(0, position, 1)
+        try:
+            self._within(0, position, 1)
+        except OutOfBounds as error:
+            from twill.emulate.rearranged import Outside
+
+            return Outside(error)
         return self._view(self.data[position], self.valid[position], f"{self.path}[{position}]")
 
     def slice(self, start: Any, length: Any, dim: Any = 0) -> SharedMemory:
@@ -154,35 +165,47 @@ class SharedMemory:
         order = tuple(int(axis) for axis in unwrap(order))
         layout = self.layout
         if isinstance(layout, layouts.NVMMASharedLayout) and order == (1, 0):
-            layout = layouts.NVMMASharedLayout(
-                layout.swizzle_byte_width, layout.element_bitwidth, layout.rank, not layout.transposed
-            )
+            turned = tuple(basis[::-1] for basis in layout.cga_layout)
+            layout = dataclasses.replace(layout, transposed=not layout.transposed, cga_layout=turned)
         data, valid = self.data.transpose(order), self.valid.transpose((*order, self.data.ndim))
-        return self._view(data, valid, self.path, layout)
+        view = self._view(data, valid, self.path, layout)
+        if cluster.current() is not None:
+            view.divided = cga.permuted(self.division(), order)
+        return view
 
     def reshape(self, shape: Any) -> SharedMemory:
         shape = tuple(int(extent) for extent in unwrap(shape))
-        if math.prod(shape) != self.data.size or not self.data.flags.c_contiguous:
+        if math.prod(shape) != self.data.size:
             refuse(f"{self.path} of shape {self.shape} does not reshape to {list(shape)}.")
-        return self._view(self.data.reshape(shape), self.valid.reshape(*shape, self.dtype.itemsize), self.path)
+        if not self.data.flags.c_contiguous:
+            from twill.emulate.rearranged import Rearranged
+
+            return Rearranged(self, shape, None if cluster.current() is None else self.reshaped_division(shape))
+        view = self._view(self.data.reshape(shape), self.valid.reshape(*shape, self.dtype.itemsize), self.path)
+        if cluster.current() is not None:
+            view.divided = self.reshaped_division(shape)
+        return view
 
     def reinterpret(self, dtype: Any, shape: Any, layout: Any) -> SharedMemory:
-        """The same bytes with another type and shape, no larger than before."""
+        """The bytes from here on with another type and shape: the next slots of a ring too, but of no other buffer."""
         dtype, layout = unwrap(dtype), unwrap(layout)
         shape = tuple(int(extent) for extent in unwrap(shape))
         if not self.data.flags.c_contiguous:
             unsupported("reinterpreting a view that is not contiguous")
+        if cluster.current() is not None:
+            self._whole_only(layout)
         nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes > self.data.nbytes:
+        room = self.allocation.copy_bytes - self.offset % self.allocation.copy_bytes
+        if nbytes > room:
             place = active().place("reinterpretation")
             raise OutOfBounds(
-                f"{place} makes {nbytes} bytes of {self.path}, which has {self.data.nbytes}.",
+                f"{place} makes {nbytes} bytes of {self.path}, after which {self.allocation.name} has {room}.",
                 location=place.where,
                 places=(place,),
                 buffer=self.path,
             )
-        raw = self.data.reshape(-1).view(np.uint8)[:nbytes]
-        valid = self.valid.reshape(-1)[:nbytes]
+        raw = self.allocation.raw[self.offset : self.offset + nbytes]
+        valid = self.allocation.valid[self.offset : self.offset + nbytes]
         path = f"{self.path} as {dtype}{list(shape)}"
         return SharedMemory(
             self.allocation,
@@ -203,9 +226,10 @@ class SharedMemory:
         scheduler = active()
         scheduler.pause()
         place = scheduler.place("load from shared memory")
-        record_generic(scheduler, self, place, write=False)
-        self.check_valid(place)
-        return Tensor(self.data.copy(), self.dtype, unwrap(layout))
+        part = self.part()
+        record_generic(scheduler, part, place, write=False)
+        part.check_valid(place)
+        return Tensor(self.widened(part, unwrap(layout)), self.dtype, unwrap(layout))
 
     def store(self, value: Any) -> None:
         """Write from registers through the generic proxy."""
@@ -216,8 +240,9 @@ class SharedMemory:
         if not isinstance(value, Tensor) or list(value.shape) != self.shape or value.dtype != self.dtype:
             refuse(f"store of {value!r} into {self.path}, which holds {self.dtype}{self.shape}.")
         scheduler.pause()
-        record_generic(scheduler, self, scheduler.place("store to shared memory"), write=True)
-        self.fill(value.data)
+        part = self.part()
+        record_generic(scheduler, part, scheduler.place("store to shared memory"), write=True)
+        part.fill(self.narrowed(value.data, value.layout))
 
     def fill(self, data: Array) -> None:
         self.data[...] = data
@@ -243,18 +268,27 @@ class SharedMemory:
             )
 
 
-def record_generic(scheduler: Scheduler, view: SharedMemory, place: Place, write: bool) -> None:
-    """Check and remember an access by the threads of the running role."""
+def record_generic(scheduler: Scheduler, view: SharedMemory, place: Place, write: bool) -> Access:
+    """Check and remember an access by the threads of the running role; returns it."""
     task = scheduler.current()
     access = Access(place, view, write, "generic", task.agent, task.clock[task.agent])
     view.allocation.history.record(access, task.clock)
     if write:
         scheduler.unfenced.append(access)
+    return access
 
 
 def allocate(name: str, dtype: DType, shape: Sequence[int], layout: Any) -> SharedMemory:
-    """A new allocation, all of it poison."""
-    count = math.prod(shape)
-    allocation = Allocation(name, count * dtype.itemsize)
-    data = allocation.raw.view(dtype.numpy).reshape(tuple(shape))
-    return SharedMemory(allocation, data, allocation.valid.reshape(*shape, dtype.itemsize), dtype, layout, name)
+    """A new allocation, all of it poison; in a cluster the one that all its CTAs share."""
+    shape, here = tuple(shape), cluster.current()
+    nbytes, copy = math.prod(shape) * dtype.itemsize, 0
+    if here is None:
+        allocation = Allocation(name, nbytes)
+    else:
+        bases = cluster.layout_bases(layout, name)
+        alone = isinstance(layout, layouts.MBarrierLayout)  # CTAs of one group use the barrier of their lead
+        copies, copy = (1, 0) if alone else (cga.replicas(bases), cga.replica(bases, active().current().cta))
+        allocation = here.shared((name, dtype, shape, layout), lambda: Allocation(name, nbytes, copies))
+    taken = slice(copy * nbytes, (copy + 1) * nbytes)
+    data = allocation.raw[taken].view(dtype.numpy).reshape(shape)
+    return SharedMemory(allocation, data, allocation.valid[taken].reshape(*shape, dtype.itemsize), dtype, layout, name)

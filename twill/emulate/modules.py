@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import builtins
 import functools
-import sys
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from twill.emulate import (
     async_copy,
+    cluster,
     constants,
+    descriptors,
     dtypes,
+    float2,
     host,
+    im2col,
     language,
     launch,
+    launch_control,
     layouts,
     mathematics,
     mbarrier,
@@ -23,6 +28,7 @@ from twill.emulate import (
     tcgen05,
     tensor_memory,
     tma,
+    tma_reductions,
     tokens,
     values,
     wgmma,
@@ -33,7 +39,12 @@ from twill.emulate.scheduler import active, running
 from twill.errors import Location, Unsupported
 
 GLUON = "triton.experimental.gluon"
-MEMORY = ("TensorMemoryLayout", "allocate_tensor_memory", "get_tmem_reg_layout")
+MEMORY = ("TensorMemoryLayout", "TensorMemoryScalesLayout", "allocate_tensor_memory", "get_tmem_reg_layout")
+TCGEN05 = ("tcgen05_commit", "tcgen05_copy", "tcgen05_mma", "tcgen05_mma_barrier_count", "tcgen05_mma_scaled")
+IM2COL = ("async_copy_global_to_shared_im2col", "async_load_im2col")
+PACKED = ("add2", "sub2", "mul2", "fma2", "min2", "max2")
+# Host-side modules of triton's that are Python over torch: the installed ones are imported.
+INSTALLED = ("triton.testing", "triton.tools.mxfp", "triton._C", "triton._C.libtriton", "triton.profiler")
 
 
 class UnknownName(Unsupported, AttributeError):
@@ -51,18 +62,11 @@ class StandIn(ModuleType):
 
 def _importer() -> Location | None:
     """The line of the emulated module that asks for a name."""
-    if running():
-        return active().here()
-    frame: Any = sys._getframe(2)
-    while frame is not None:
-        if source.CARRY in frame.f_globals.get("__builtins__", {}):
-            return Location(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back
-    return None
+    return active().here() if running() else source.caller()
 
 
-def _module(name: str, **names: Any) -> StandIn:
-    module = StandIn(name)
+def _module(name: str, kind: type[StandIn] = StandIn, /, **names: Any) -> StandIn:
+    module = kind(name)
     module.__path__ = []
     for key, value in names.items():
         setattr(module, key, value)
@@ -71,6 +75,15 @@ def _module(name: str, **names: Any) -> StandIn:
 
 def _public(module: ModuleType) -> dict[str, Any]:
     return {name: value for name, value in vars(module).items() if not name.startswith("__")}
+
+
+class _Triton(StandIn):
+    """The package itself: some of its modules are the installed ones."""
+
+    def __getattr__(self, name: str) -> Any:
+        if f"triton.{name}" in INSTALLED:
+            return importlib.import_module(f"triton.{name}")
+        return super().__getattr__(name)
 
 
 class _Language(StandIn):
@@ -97,11 +110,17 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
         "async_copy_shared_to_global",
         "store_wait",
     )
+    reductions = {name: getattr(tma_reductions, name) for name in tma_reductions.__all__}
     copies = _module(
         f"{GLUON}.language.nvidia.hopper.tma",
-        **{name: getattr(tma, name) for name in (*transfers, "make_tensor_descriptor")},
-        tensor_descriptor=tma.DeviceDescriptor,
+        **{name: getattr(tma, name) for name in transfers},
+        make_tensor_descriptor=descriptors.make_tensor_descriptor,
+        **reductions,
+        tensor_descriptor=descriptors.DeviceDescriptor,
+        tensor_descriptor_im2col=im2col.Im2ColDescriptor,
+        **{name: getattr(im2col, name) for name in IM2COL},
     )
+    clusters = {name: getattr(cluster, name) for name in ("arrive", "barrier", "wait")}
     copying = {name: getattr(async_copy, name) for name in async_copy.__all__}
     ampere = _module(
         f"{GLUON}.language.nvidia.ampere",
@@ -112,6 +131,7 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
         f"{GLUON}.language.nvidia.hopper",
         mbarrier=barriers,
         tma=copies,
+        cluster=_module(f"{GLUON}.language.nvidia.hopper.cluster", **clusters),
         fence_async_shared=wgmma.fence_async_shared,
         warpgroup_mma=wgmma.warpgroup_mma,
         warpgroup_mma_accumulator=tokens.Accumulator,
@@ -121,19 +141,31 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
     gathers = ("async_gather", "async_scatter")
     blackwell_copies = _module(
         f"{GLUON}.language.nvidia.blackwell.tma",
-        **{name: getattr(tma, name) for name in (*transfers, *gathers, "make_tensor_descriptor")},
-        tensor_descriptor=tma.DeviceDescriptor,
+        **{name: getattr(tma, name) for name in (*transfers, *gathers)},
+        make_tensor_descriptor=descriptors.make_tensor_descriptor,
+        **reductions,
+        tensor_descriptor=descriptors.DeviceDescriptor,
+        **{name: getattr(im2col, name) for name in IM2COL},
     )
     blackwell = _module(
         f"{GLUON}.language.nvidia.blackwell",
         mbarrier=_module(f"{GLUON}.language.nvidia.blackwell.mbarrier", **_public(barriers)),
         tma=blackwell_copies,
+        clc=_module(
+            f"{GLUON}.language.nvidia.blackwell.clc",
+            **{name: getattr(launch_control, name) for name in launch_control.__all__},
+        ),
+        cluster=_module(f"{GLUON}.language.nvidia.blackwell.cluster", **clusters),
         async_copy=_module(f"{GLUON}.language.nvidia.blackwell.async_copy", **copying),
         fence_async_shared=wgmma.fence_async_shared,
         tensor_memory_descriptor=tensor_memory.TensorMemory,
-        tensor_memory_descriptor_type=tensor_memory.TensorMemory,
+        tensor_memory_descriptor_type=tensor_memory.TensorMemoryType,
+        float2=_module(
+            f"{GLUON}.language.nvidia.blackwell.float2", **{name: getattr(float2, name) for name in float2.__all__}
+        ),
         **{name: getattr(tensor_memory, name) for name in MEMORY},
-        **{name: getattr(tcgen05, name) for name in ("tcgen05_commit", "tcgen05_copy", "tcgen05_mma")},
+        **{name: getattr(tcgen05, name) for name in TCGEN05},
+        **{name: getattr(mathematics, name) for name in PACKED},
     )
     libdevice = _module("triton.language.extra.libdevice", **{n: getattr(mathematics, n) for n in mathematics.__all__})
     gl = _Language(f"{GLUON}.language")
@@ -142,7 +174,11 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
     gl.nvidia = _module(f"{GLUON}.language.nvidia", ampere=ampere, hopper=hopper, blackwell=blackwell)  # type: ignore[attr-defined]
     gl.extra = _module(f"{GLUON}.language.extra", libdevice=libdevice)  # type: ignore[attr-defined]
     hosts = {
-        name: _module(f"{GLUON}.nvidia.{name}", TensorDescriptor=tma.TensorDescriptor)
+        name: _module(
+            f"{GLUON}.nvidia.{name}",
+            TensorDescriptor=descriptors.TensorDescriptor,
+            TensorDescriptorIm2Col=im2col.TensorDescriptorIm2Col,
+        )
         for name in ("hopper", "blackwell")
     }
     gluon = _module(
@@ -157,16 +193,21 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
     plain = _Language("triton.language")
     plain.__path__ = []
     _fill_language(plain)
+    plain.extra = _module("triton.language.extra", libdevice=libdevice)  # type: ignore[attr-defined]
     plain.core = _module("triton.language.core", _aggregate=host.aggregate)  # type: ignore[attr-defined]
-    descriptor = _module("triton.tools.tensor_descriptor", TensorDescriptor=tma.TensorDescriptor)
+    descriptor = _module("triton.tools.tensor_descriptor", TensorDescriptor=descriptors.TensorDescriptor)
     triton = _module(
         "triton",
+        _Triton,
         __version__="0+twill",
+        jit=jit,
         Config=host.Config,
+        OutOfResources=host.OutOfResources,
         autotune=host.autotune,
         cdiv=lambda x, y: -(-x // y),
         next_power_of_2=lambda n: 1 << max(0, int(n) - 1).bit_length(),
         set_allocator=lambda allocator: None,
+        knobs=host.Knobs(),
         experimental=_module("triton.experimental", gluon=gluon),
         language=plain,
         runtime=_module("triton.runtime", driver=host.driver()),
@@ -212,10 +253,12 @@ def namespace(emulator: Emulator, siblings: ModuleType | None = None) -> dict[st
     modules = build(emulator)
 
     def find(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        if name == "importlib" and siblings is not None:
+        if name.partition(".")[0] == "importlib" and siblings is not None and name != "importlib.metadata":
             return siblings
         if level or name.partition(".")[0] != "triton":
             return builtins.__import__(name, globals, locals, fromlist, level)
+        if name in INSTALLED:
+            return builtins.__import__(name, globals, locals, fromlist, 0) if fromlist else modules["triton"]
         if name not in modules:
             raise Unsupported(f"the emulator has no stand-in for the module {name}.", location=_importer())
         for wanted in fromlist or ():

@@ -7,10 +7,20 @@ it speaks of as fields, so that a test or a `--json` reader need not parse the s
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from dataclasses import dataclass
 from typing import ClassVar
 
 from twill.errors import CheckFailed, Location
+
+MAX_STEPS = 1_000_000  # moves of a thread block, where nobody says how many
+
+
+def replay_command(file: str, name: str, max_steps: int) -> str:
+    """What to type to see the interleaving `name` of a module again."""
+    bound = "" if max_steps == MAX_STEPS else f" --max-steps {max_steps}"
+    return f"twill verify {shlex.quote(file)} --replay {name}{bound}"
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,9 @@ class Waiter:
 class EmulationError(CheckFailed):
     """A hazard found while running emitted source. `kind` is one word; the rest says who and where.
 
-    places: the operations involved, the earlier one first. buffer, barrier: names with their slot,
-    from the variable the allocation was bound to.
+    places: the operations involved, the earlier one first; when none is given, the running role's line.
+    buffer, barrier: names with their slot, from the variable the allocation was bound to. subjects: what each
+    of `places` is about, where that is not the same for all. program: the thread block; None outside of a kernel.
     """
 
     kind: ClassVar[str] = "emulation"
@@ -68,8 +79,19 @@ class EmulationError(CheckFailed):
         places: tuple[Place, ...] = (),
         buffer: str = "",
         barrier: str = "",
+        subjects: tuple[str, ...] = (),
     ) -> None:
+        from twill.emulate.scheduler import standing
+
+        program, here = standing(location)
+        if not places and here is not None:
+            places = (here,)
+            if here.role not in message:
+                at = f", {here.iteration}" if here.iteration else ""
+                message = f"{message} Role: {here.role}{at}."
+        self.program = program
         self.places = places
+        self.subjects = subjects or (buffer or barrier,) * len(places)
         self.buffer = buffer
         self.barrier = barrier
         super().__init__(message, hint=hint, location=location)
@@ -82,6 +104,12 @@ class EmulationError(CheckFailed):
     def lines(self) -> tuple[int, ...]:
         return tuple(place.where.line for place in self.places)
 
+    @property
+    def slot(self) -> int | None:
+        """The slot of the ring, or of the array of barriers, that the report is about; None for what is no array."""
+        indexed = re.search(r"\[(\d+)\]", self.buffer or self.barrier)
+        return int(indexed[1]) if indexed else None
+
     def as_dict(self) -> dict[str, object]:
         """The report as plain data, for `--json`."""
         return {
@@ -90,11 +118,13 @@ class EmulationError(CheckFailed):
             "roles": list(self.roles),
             "lines": list(self.lines),
             "places": [
-                {"action": p.action, "role": p.role, "line": p.where.line, "iteration": p.iteration}
-                for p in self.places
+                {"action": p.action, "role": p.role, "line": p.where.line, "iteration": p.iteration, "on": on}
+                for p, on in zip(self.places, self.subjects, strict=True)
             ],
             "buffer": self.buffer,
             "barrier": self.barrier,
+            "slot": self.slot,
+            "program": None if self.program is None else list(self.program),
         }
 
 
@@ -102,6 +132,18 @@ class Race(EmulationError):
     """Two accesses of one buffer, at least one a write, that no barrier or wait orders."""
 
     kind = "race"
+
+
+class MissingClusterSync(EmulationError):
+    """A thread block uses an mbarrier of another one of its cluster that may not be initialised yet."""
+
+    kind = "missing-cluster-sync"
+
+
+class EarlyExit(EmulationError):
+    """A thread block may have ended when another one of its cluster still writes or arrives in its shared memory."""
+
+    kind = "early-exit"
 
 
 class Poison(EmulationError):
@@ -147,9 +189,16 @@ class OutOfBounds(EmulationError):
 
 
 class LayoutMismatch(EmulationError):
-    """Shapes, dtypes or layouts that the compiler would refuse to combine."""
+    """Shapes, dtypes or layouts that the compiler would refuse to combine: an error in the source (exit code 2)."""
 
+    exit_code = 2
     kind = "layout"
+
+
+class OutOfColumns(EmulationError):
+    """The tensor memory allocations that are live together need more columns than there are."""
+
+    kind = "columns"
 
 
 class AssertionFailed(EmulationError):

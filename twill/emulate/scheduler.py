@@ -7,18 +7,19 @@ step between its issue and the wait that covers it. Which of them goes next is d
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import greenlet
 import numpy as np
 
-from twill.emulate import trace
-from twill.emulate.accesses import Access, Clock, join
+from twill.emulate import endings, trace
+from twill.emulate.accesses import Access, Clock
 from twill.emulate.adversary import Adversary
-from twill.emulate.report import Deadlock, NeverEnds, Place, Statistics, Unwaited, Waiter, Wanted
+from twill.emulate.report import Place, Statistics, Wanted
 from twill.errors import InputError, Location
 
 
@@ -31,6 +32,8 @@ class Event:
     sequence: int = 0
     done: bool = False
     token: Any = None  # of a wgmma: what its result is delivered to
+    about: str = ""  # the buffer it reads or fills
+    seen: bool = False  # others may see when it happens, though it signals no barrier
     name: tuple[str, str, int] | tuple[()] = ()  # given by who orders moves: kind, role, how many it issued before
 
     def happen(self) -> None:
@@ -47,9 +50,9 @@ class Queue:
     issued: int = 0
     pending: list[Event] = field(default_factory=list)
 
-    def issue(self, place: Place, run: Callable[[], None]) -> Event:
+    def issue(self, place: Place, run: Callable[[], None], about: str = "") -> Event:
         """A new operation; it was already counted in `issued` by the caller's `next_epoch`."""
-        event = Event(place, run, self.issued)
+        event = Event(place, run, self.issued, about=about)
         self.pending.append(event)
         return event
 
@@ -83,9 +86,13 @@ class Task:
     waits_for: Callable[[], Wanted | None] | None = None
     line: int = 0
     turns: list[int] = field(default_factory=list)  # current turn of each enclosing loop, outermost first
+    name: int = 0  # among the roles of the thread block, in the order they were created
+    stood: tuple[int, ...] = ()  # `turns` at its last switch point
     ended: bool = False
     result: Any = None
     ticks: int = 0
+    cta: int = 0  # rank of its thread block in the cluster
+    path: tuple[int, ...] = ()  # which worker it is of each enclosing warp_specialize, outermost first
 
     def ready(self) -> bool:
         return not self.ended and (self.blocked is None or self.blocked())
@@ -107,17 +114,22 @@ class Scheduler:
         self.names = names  # line -> variable an allocation on it is bound to
         self.tasks: list[Task] = []
         self.task: Task | None = None  # the one that runs
+        self.failed: Task | None = None  # the one that raised
         self.loads: list[Event] = []
         self.load_accesses: list[Access] = []  # writes of all loads, to see at the end that each was waited for
         self.unfenced: list[Access] = []
+        self.fenced_init = False  # see Emulator
+        self.drains_stores = False  # see Emulator
+        self.compiler_fences = False  # from Triton 3.7 on, and only those versions run clusters
         self.pipes: dict[int, Any] = {}  # tcgen05 operations of the roles, by the role's agent
+        self.cluster: Any = None  # of several thread blocks: cluster.Cluster
+        self.unlaunched: Any = None  # the launch's other programs: launch_control.Unlaunched
         self.main = greenlet.getcurrent()
         self.max_steps = max_steps
-        self._agents = 0
 
     def agent(self) -> int:
-        self._agents += 1
-        return self._agents
+        """A new one: no other of any thread block has its number, so that clocks may pass between blocks."""
+        return next(_agents)
 
     def spawn(self, role: str, warps: int, run: Callable[[], Any], clock: Clock) -> Task:
         """A new role, ordered after `clock`."""
@@ -125,13 +137,18 @@ class Scheduler:
         task = Task(role, warps, agent, {**clock, agent: 1}, Queue(self.agent()), Queue(self.agent()), run)
 
         def body() -> None:
-            with np.errstate(all="ignore"):  # a greenlet has its own context, so its own error state
-                task.result = run()
+            try:
+                with np.errstate(all="ignore"):  # a greenlet has its own context, so its own error state
+                    task.result = run()
+            except Exception:
+                self.failed = task
+                raise
             self.end_role(task)
             task.ended = True
 
         task.thread = greenlet.greenlet(body, parent=self.main)
         self.tasks.append(task)
+        task.name = len(self.tasks)
         return task
 
     def run(self, adversary: Adversary, statistics: Statistics) -> None:
@@ -143,9 +160,11 @@ class Scheduler:
                 while not all(task.ended for task in self.tasks):
                     steps += 1
                     if steps > self.max_steps:
-                        self.never_ends(f"{self.max_steps:,} scheduling steps")
+                        endings.never_ends(self, f"{self.max_steps:,} scheduling steps")
                     self._step(adversary, steps)
-            self._check_loads()
+            for task in self.tasks:
+                task.stores.retire(0, task.clock)
+            endings.check_all_over(self)
         finally:
             statistics.steps += steps
             statistics.loads += len(self.load_accesses)
@@ -156,15 +175,14 @@ class Scheduler:
     def _step(self, adversary: Adversary, number: int) -> None:
         ready = [task for task in self.tasks if task.ready()]
         self.loads = [event for event in self.loads if not event.done]
-        queues = [*(task.mmas for task in self.tasks), *self.pipes.values()]
-        mmas = [next((e for e in queue.pending if not e.done), None) for queue in queues]
         events = {
             "load": self.loads,
-            "mma": [event for event in mmas if event is not None],
+            "mma": _heads(task.mmas for task in self.tasks),
+            "tcgen05": _heads(self.pipes.values()),
             "store": [e for task in self.tasks for e in task.stores.pending if not e.done],
         }
         if not ready and not any(events.values()):
-            self._deadlock()
+            endings.deadlock(self)
         move = adversary.choose(ready, events)
         if isinstance(move, Event):
             kind = next(kind for kind, pending in events.items() if any(event is move for event in pending))
@@ -185,12 +203,18 @@ class Scheduler:
 
     def pause(self) -> None:
         """A switch point: any other role or event may go first."""
-        self.current().line = self.here().line
+        task = self.current()
+        task.line, task.stood = self.here().line, tuple(task.turns)
         self.main.switch()
 
-    def block(self, until: Callable[[], bool], waits_for: Callable[[], Wanted | None]) -> None:
-        """Give up control until `until()` holds; `waits_for` describes it in a deadlock report."""
+    def block(self, until: Callable[[], bool], waits_for: Callable[[], Wanted | None], joins: bool = False) -> None:
+        """Give up control until `until()` holds; `waits_for` describes it in a deadlock report.
+
+        joins: it waits for the end of other roles.
+        """
         task = self.current()
+        if not joins:
+            trace.blocks()
         task.blocked, task.waits_for = until, waits_for
         self.pause()
 
@@ -203,23 +227,19 @@ class Scheduler:
             frame = frame.f_back  # type: ignore[assignment]
         return Location(self.filename)
 
+    def others(self) -> bool:
+        """Does any other role, or any operation in flight, still have moves to make?"""
+        events = [*self.loads, *(event for pipe in self.pipes.values() for event in pipe.pending)]
+        return any(not t.ended for t in self.tasks if t is not self.task) or any(not e.done for e in events)
+
     def place(self, action: str) -> Place:
         """`action` by the running role at its current line and loop turn."""
         task = self.current()
-        turn = f"iteration {'.'.join(map(str, task.turns))}" if task.turns else ""
-        return Place(action, task.role, self.here(), turn)
+        return Place(action, task.role, self.here(), endings.turn(task.turns))
 
     def end_role(self, task: Task) -> None:
         """Nothing a role issued may outlive it unwaited: its shared memory is about to be reused."""
-        for queue, cure in ((task.mmas, "warpgroup_mma_wait(0, deps=[...])"), (task.stores, "store_wait(0)")):
-            if queue.pending:
-                place = queue.pending[0].place
-                raise Unwaited(
-                    f"{place} is still in flight when {task.role} ends.",
-                    hint=f"Call {cure} before the role returns.",
-                    location=place.where,
-                    places=(place,),
-                )
+        endings.check_role_over(task, drains_stores=self.drains_stores)
 
     def tick(self) -> None:
         """One more turn of a loop; bounds loops that never reach a switch point."""
@@ -227,63 +247,7 @@ class Scheduler:
         task.ticks += 1
         if task.ticks > self.max_steps:
             task.line = self.here().line
-            self.never_ends(f"{self.max_steps:,} loop turns of {task.role}")
-
-    def never_ends(self, bound: str) -> NoReturn:
-        places = tuple(Place("loop", t.role, Location(self.filename, t.line)) for t in self.tasks if not t.ended)
-        raise NeverEnds(
-            f"the thread block has not ended after {bound}; " + "; ".join(map(str, places)) + ".",
-            hint="Look for a loop whose bound is never reached, or raise max_steps.",
-            location=places[0].where if places else None,
-            places=places,
-        )
-
-    def _deadlock(self) -> NoReturn:
-        waiters, places = [], []
-        for task in self.tasks:
-            wanted = None if task.ended or task.waits_for is None else task.waits_for()
-            turn = f"iteration {'.'.join(map(str, task.turns))}" if task.turns and wanted else ""
-            waiters.append(Waiter(task.role, task.line, wanted.text if wanted else "", turn, wanted))
-            if wanted:
-                places.append(Place("wait", task.role, Location(self.filename, task.line), turn))
-        lines = []
-        for w in waiters:
-            if w.wanted is not None:
-                at = f", {w.iteration}" if w.iteration else ""
-                lines.append(f"{w.role} (line {w.line}{at}) waits for {w.waits_for}")
-        for lack in dict.fromkeys(
-            f"on {w.wanted.barrier}, {w.wanted.should_have_arrived}"
-            for w in waiters
-            if w.wanted is not None and w.wanted.should_have_arrived
-        ):
-            lines.append(lack)
-        ended = [w.role for w in waiters if not w.waits_for]
-        if ended:
-            lines.append(f"{', '.join(ended)} {'has' if len(ended) == 1 else 'have'} ended")
-        raise Deadlock(
-            "deadlock: " + "; ".join(lines) + ".",
-            waiters=tuple(waiters),
-            hint="Look for a missing arrive or expect, a wrong arrive count, or a phase that is not flipped.",
-            location=places[0].where if places else None,
-            places=tuple(places),
-        )
-
-    def _check_loads(self) -> None:
-        final: Clock = {}
-        for task in self.tasks:
-            join(final, task.clock)
-        for pipe in self.pipes.values():
-            pipe.check_end(final)
-        for access in self.load_accesses:
-            if not access.before(final):
-                raise Unwaited(
-                    f"{access.place} into {access.view.path} was never waited for: it may write shared memory after "
-                    "the thread block has ended.",
-                    hint="Issue only the loads that a role waits for.",
-                    location=access.place.where,
-                    places=(access.place,),
-                    buffer=access.view.path,
-                )
+            endings.never_ends(self, f"{self.max_steps:,} loop turns of {task.role}")
 
     def _abandon(self) -> None:
         self.task = None
@@ -292,6 +256,13 @@ class Scheduler:
                 task.thread.throw(greenlet.GreenletExit)
 
 
+def _heads(queues: Iterable[Any]) -> list[Event]:
+    """The operation of each queue that may happen next."""
+    heads = (next((event for event in queue.pending if not event.done), None) for queue in queues)
+    return [event for event in heads if event is not None]
+
+
+_agents = itertools.count(1)
 _active: list[Scheduler] = []
 
 
@@ -304,6 +275,21 @@ def active() -> Scheduler:
 
 def running() -> bool:
     return bool(_active)
+
+
+def standing(location: Location | None) -> tuple[tuple[int, ...] | None, Place | None]:
+    """(thread block, what the running role does at `location`) for a report; None each where nothing runs.
+
+    The loops may be left already when an error is reported, so the turn is that of the role's last switch point.
+    """
+    if not _active:
+        return None, None
+    scheduler = _active[-1]
+    task = scheduler.task or scheduler.failed
+    if task is None:
+        return scheduler.program, None
+    where = location if location is not None and location.line else scheduler.here()
+    return scheduler.program, Place("operation", task.role, where, endings.turn(task.turns or task.stood))
 
 
 def activate(scheduler: Scheduler) -> None:

@@ -9,8 +9,9 @@ although constants are plain Python values here.
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FrameType
 
 from twill.errors import InputError, Location
 
@@ -25,6 +26,16 @@ class Source:
     filename: str
     code: CodeType
     names: dict[int, str]
+
+
+def caller() -> Location | None:
+    """The innermost line of an emulated file on the stack."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if CARRY in frame.f_builtins:
+            return Location(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
 
 
 def read(text: str, filename: str) -> Source:

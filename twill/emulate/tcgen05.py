@@ -6,18 +6,21 @@ them but who waits for an mbarrier that a later commit of the same role arrives 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twill.emulate import dtypes, layouts, mbarrier
+import numpy as np
+
+from twill.emulate import block_scales, dtypes, holdings, layouts, mbarrier
 from twill.emulate.accesses import Access, Clock
 from twill.emulate.constants import unwrap
 from twill.emulate.memory import SharedMemory
 from twill.emulate.report import Place, Unwaited
 from twill.emulate.scheduler import Queue, Scheduler, active
 from twill.emulate.tensor_memory import TensorMemory
-from twill.emulate.values import refuse
+from twill.emulate.values import Array, refuse
 from twill.emulate.wgmma import multiply
 
 FLOATS = (dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float8e5, dtypes.float8e4nv)
@@ -27,7 +30,7 @@ FLOATS = (dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float8e5, dtyp
 class Pipe(Queue):
     """The tcgen05 operations of one role. Unlike wgmmas they may outlive the role, if somebody waits for them."""
 
-    operations: list[tuple[Place, int]] = field(default_factory=list)  # MMAs and copies with their epochs
+    operations: list[tuple[Place, int, str]] = field(default_factory=list)  # MMAs, copies; epoch; what it fills
     copied: int = 0  # epoch of the newest copy
 
     def start(self, place: Place, run: Callable[[], None]) -> None:
@@ -39,13 +42,14 @@ class Pipe(Queue):
 
     def check_end(self, final: Clock) -> None:
         """Every operation is over before the thread block is."""
-        for place, epoch in self.operations:
+        for place, epoch, filled in self.operations:
             if final.get(self.agent, 0) < epoch:
                 raise Unwaited(
                     f"{place} was never waited for: it may still run when the thread block has ended.",
                     hint="Commit it to an mbarrier (tcgen05_commit), and wait for that barrier's phase.",
                     location=place.where,
                     places=(place,),
+                    buffer=filled,
                 )
 
 
@@ -77,15 +81,78 @@ def tcgen05_mma(
     scheduler = active()
     scheduler.pause()
     a, b, acc = unwrap(a), unwrap(b), unwrap(acc)
-    _refuse_newer("tcgen05_mma", newer, {"multicast"})
-    _check(a, b, acc)
-    if not unwrap(pred):
+    multicast = _newer("tcgen05_mma", newer, {"multicast"}).get("multicast")
+    ctas = holdings.pair(getattr(getattr(acc, "layout", None), "two_ctas", False))
+    if not ctas:
         return
-    accumulate = bool(unwrap(use_acc))
-    place = scheduler.place("tcgen05 MMA")
+    descs = (a, b) if unwrap(multicast) else ()
+    (a, b, acc), reads = _held((a, b, acc), ctas)
+    _check(a, b, acc)
+    if unwrap(pred):
+        _start(reads, acc, lambda: multiply(a.data, b.data, b.dtype), bool(unwrap(use_acc)), "tcgen05 MMA")
+        _signal(mbarriers, mbarrier_preds, descs)
+
+
+def _held(views: Sequence[Any], ctas: list[int]) -> tuple[list[Any], list[Any]]:
+    """Of each operand, what the CTAs an MMA works for hold together or alike; and all that it reads.
+
+    views: the operands, the accumulator third.
+    """
+    held = [view.held_by(ctas) if isinstance(view, SharedMemory) else [view] for view in views]
+    return [each[0] for each in held], [copy for place, each in enumerate(held) if place != 2 for copy in each]
+
+
+def tcgen05_mma_scaled(
+    a: Any,
+    b: Any,
+    acc: Any,
+    a_scale: Any,
+    b_scale: Any,
+    a_type: Any,
+    b_type: Any,
+    *,
+    use_acc: Any = True,
+    pred: Any = True,
+    mbarriers: Any = None,
+    mbarrier_preds: Any = None,
+    **newer: Any,
+) -> None:
+    """acc [M, N] = (a * a_scale) [M, K] @ (b * b_scale) [K, N] (+ acc), with the forms of `block_scales.py`.
+
+    The scales lie in tensor memory, as [M, blocks of K] and [N, blocks of K]. As asynchronous as `tcgen05_mma`.
+    """
+    scheduler = active()
+    scheduler.pause()
+    a, b, acc, a_scale, b_scale = (unwrap(operand) for operand in (a, b, acc, a_scale, b_scale))
+    multicast = _newer("tcgen05_mma_scaled", newer, {"multicast"}).get("multicast")
+    ctas = holdings.pair(getattr(getattr(acc, "layout", None), "two_ctas", False))
+    if not ctas:
+        return
+    descs = (a, b) if unwrap(multicast) else ()
+    (a, b, acc, a_scale, b_scale), reads = _held((a, b, acc, a_scale, b_scale), ctas)
+    a_form, b_form = unwrap(a_type), unwrap(b_type)
+    block_scales.check(a, b, acc, a_scale, b_scale, a_form, b_form)
+
+    def product() -> Array:
+        x = block_scales.decoded(a.data, a_form, a_scale.data)
+        y = block_scales.decoded(np.ascontiguousarray(b.data.T), b_form, b_scale.data)
+        return multiply(x, y.T, dtypes.float16)  # their values are exact in float32, and none is rounded to tf32
+
+    if unwrap(pred):
+        _start(reads, acc, product, bool(unwrap(use_acc)), "scaled tcgen05 MMA")
+        _signal(mbarriers, mbarrier_preds, descs)
+
+
+def _start(
+    reads: Sequence[Any], acc: TensorMemory, product: Callable[[], Array], accumulate: bool, action: str
+) -> None:
+    """Issue an MMA that reads `reads` and updates `acc` at some moment from now on."""
+    scheduler = active()
+    place = scheduler.place(action)
     pipe, clock = _pipe(scheduler), scheduler.current().clock
     epoch = pipe.next_epoch()
-    for operand in (a, b):
+    in_tensor_memory = [operand for operand in reads if isinstance(operand, TensorMemory)]
+    for operand in reads:
         if isinstance(operand, TensorMemory):  # only a copy is sure to be over when the MMA starts
             known = {**clock, pipe.agent: max(clock.get(pipe.agent, 0), pipe.copied)}
             operand.allocation.history.record(Access(place, operand, False, "generic", pipe.agent, epoch), known)
@@ -98,17 +165,16 @@ def tcgen05_mma(
         acc.poison()
 
     def happen() -> None:
-        if isinstance(a, TensorMemory):
-            a.check_valid(place)
-        product = multiply(a.data, b.data, b.dtype)
+        for operand in in_tensor_memory:
+            operand.check_valid(place)
+        result = product()
         if accumulate:
             acc.check_valid(place)
-            product = product + acc.data
-        acc.fill(product.astype(acc.dtype.numpy))
+            result = result + acc.data
+        acc.fill(result.astype(acc.dtype.numpy))
 
     pipe.start(place, happen)
-    pipe.operations.append((place, epoch))
-    _signal(mbarriers, mbarrier_preds)
+    pipe.operations.append((place, epoch, acc.path))
 
 
 def tcgen05_copy(src: Any, dst: Any) -> None:
@@ -118,6 +184,12 @@ def tcgen05_copy(src: Any, dst: Any) -> None:
     src, dst = unwrap(src), unwrap(dst)
     if isinstance(src, TensorMemory) or not isinstance(src, SharedMemory) or not isinstance(dst, TensorMemory):
         refuse("tcgen05_copy copies from shared to tensor memory.")
+    for cta in holdings.pair():
+        _copy(src.part(cta), dst.part(cta))
+
+
+def _copy(src: SharedMemory, dst: TensorMemory) -> None:
+    scheduler = active()
     if src.shape != dst.shape or src.dtype != dst.dtype:
         refuse(f"tcgen05_copy of {src.dtype}{src.shape} to {dst.dtype}{dst.shape}.")
     place = scheduler.place("tcgen05 copy")
@@ -130,7 +202,7 @@ def tcgen05_copy(src: Any, dst: Any) -> None:
     if not pipe.busy():
         dst.poison()
     pipe.start(place, lambda: dst.fill(src.data))
-    pipe.operations.append((place, epoch))
+    pipe.operations.append((place, epoch, dst.path))
     pipe.copied = epoch
 
 
@@ -138,18 +210,21 @@ def tcgen05_commit(barrier: Any, pred: Any = True, **newer: Any) -> None:
     """Arrive once at `barrier` when all that this role issued to tcgen05 so far is done."""
     scheduler = active()
     scheduler.pause()
-    _refuse_newer("tcgen05_commit", newer, {"descs"})
-    if not unwrap(pred):
+    descs = unwrap(_newer("tcgen05_commit", newer, {"descs"}).get("descs")) or ()
+    if not unwrap(pred) or not holdings.pair():
         return
     place = scheduler.place("tcgen05 commit")
     pipe, task = _pipe(scheduler), scheduler.current()
-    signal = mbarrier.find(barrier, place)
     clock = {**task.clock, pipe.agent: pipe.issued}
-    pipe.start(place, lambda: signal.arrive(1, clock, place))
+    for cta in holdings.committed(descs):
+        signal = mbarrier.find(barrier, place, cta)
+        pipe.start(place, functools.partial(signal.arrive, 1, clock, place))
+        if scheduler.cluster is not None:
+            scheduler.cluster.remote(place, cta, signal.name, (pipe.agent, pipe.issued))
     task.release()
 
 
-def _signal(barriers: Sequence[Any] | None, preds: Sequence[Any] | None) -> None:
+def _signal(barriers: Sequence[Any] | None, preds: Sequence[Any] | None, descs: Sequence[Any] = ()) -> None:
     if barriers is None:
         return
     barriers = list(unwrap(barriers))
@@ -157,16 +232,25 @@ def _signal(barriers: Sequence[Any] | None, preds: Sequence[Any] | None) -> None
     if len(preds) != len(barriers):
         refuse(f"{len(barriers)} mbarriers, but {len(preds)} predicates.")
     for barrier, pred in zip(barriers, preds, strict=True):
-        tcgen05_commit(barrier, pred)
+        tcgen05_commit(barrier, pred, descs=descs)
 
 
-def _refuse_newer(function: str, given: dict[str, Any], known: set[str]) -> None:
-    """Parameters of later versions of Triton: those that matter only to several thread blocks are let through."""
-    for name, value in given.items():
+def _newer(function: str, given: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    """Parameters of later versions of Triton, all of them known."""
+    for name in given:
         if name not in known:
             raise TypeError(f"{function} got {name}")
-        if name == "multicast" and unwrap(value):
-            refuse(f"{function} with {name}: the emulator runs clusters of one thread block only.")
+    return given
+
+
+def tcgen05_mma_barrier_count(smems: Any, multicast: Any = False, two_ctas: Any = False) -> int:
+    """How many CTAs commit to the same mbarrier after an MMA that reads `smems`; with pairs, their leads."""
+    smems = list(unwrap(smems))
+    if not smems or not unwrap(multicast):
+        return 1
+    divided = [sum(1 << bit for bit, basis in enumerate(view.layout.cga_layout) if any(basis)) for view in smems]
+    step = 2 if unwrap(two_ctas) else 1
+    return sum(any(not cta & bits for bits in divided) for cta in range(0, 1 << len(smems[0].layout.cga_layout), step))
 
 
 def _check(a: Any, b: Any, acc: Any) -> None:

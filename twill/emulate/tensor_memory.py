@@ -3,19 +3,20 @@
 A row of a block lies in one lane, so the bytes of an allocation are kept as [rows, bytes of a row]: a slice
 takes columns, `index` the columns of one buffer, and a reinterpretation the first columns of every row.
 Validity and races are kept as for shared memory; only the proxies are not: the compiler orders tensor memory
-itself, so no fence is asked for.
+itself, so no fence is asked for. The columns that live allocations take together are counted in `columns.py`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from twill.emulate import layouts
+from twill.emulate import cga, cluster, layouts, linear_layouts, reductions
 from twill.emulate.accesses import Access
+from twill.emulate.columns import COLUMNS, ColumnHistory, columns_of
 from twill.emulate.constants import constexpr_function, unwrap
 from twill.emulate.dtypes import DType
 from twill.emulate.language import check_layout
@@ -24,7 +25,6 @@ from twill.emulate.report import OutOfBounds, Place
 from twill.emulate.scheduler import active
 from twill.emulate.values import Tensor, refuse, unsupported
 
-COLUMNS = 512
 VARIANTS = ("32x32b", "16x64b", "16x128b", "16x256b", "16x32bx2", "32x32b_splitn")
 
 
@@ -34,8 +34,9 @@ class TensorMemoryLayout(layouts._Frozen):
 
     block: Any
     col_stride: int
-    cta_split_num: Any = None
+    cga_layout: Any = ()
     two_ctas: bool = False
+    cta_split_num: Any = None  # up to Triton 3.7
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,13 +44,21 @@ class TensorMemoryLayout(layouts._Frozen):
             raise ValueError(f"a block of tensor memory has 64 or 128 rows and some columns, not {self.block}")
         if self.col_stride < 1 or self.col_stride & (self.col_stride - 1):
             raise ValueError(f"col_stride {self.col_stride} of tensor memory must be a power of two")
-        if self.two_ctas or self.cta_split_num not in (None, (1, 1)):
-            unsupported("tensor memory over two thread blocks")
+        if self.cta_split_num not in (None, (1, 1)) or any(not isinstance(b, tuple) for b in self.cga_layout or ()):
+            unsupported("cta_split_num of tensor memory; give a cga_layout")
+
+
+@dataclass(frozen=True)
+class TensorMemoryScalesLayout(layouts._Frozen):
+    """Scales of a block-scaled MMA, [rows, columns] bytes: 32 rows by 4 of them in a column, for all four warps."""
+
+    cga_layout: Any = ()
+    col_stride = 1
 
 
 @dataclass(frozen=True)
 class TensorMemoryRegisters(layouts.DistributedLayout):
-    """The register layout tcgen05.ld and .st give a block of `shape` on `num_warps` warps."""
+    """The register layout an access other than 32x32b gives a block of `shape` on `num_warps` warps."""
 
     shape: Any
     rows: int
@@ -69,25 +78,50 @@ class TensorMemoryRegisters(layouts.DistributedLayout):
 def get_tmem_reg_layout(
     element_ty: DType,
     shape: Any,
-    layout: TensorMemoryLayout,
+    layout: Any,
     num_warps: int,
     instr_variant: str = "32x32b",
     cga_layout: Any = (),
-) -> TensorMemoryRegisters:
-    """The register layout of a load or store of [rows, columns] tensor memory."""
+) -> layouts.DistributedLayout:
+    """The register layout of a load or store of [rows, columns] tensor memory, as the compiler computes it."""
     if instr_variant not in VARIANTS:
         raise ValueError(f"unknown instr_variant: {instr_variant}")
     if num_warps < 4 or num_warps & (num_warps - 1):
         raise ValueError(f"num_warps {num_warps} of a tensor memory access must be a power of two from 4")
     if len(shape) != 2:
         raise ValueError(f"expected two extents, not {list(shape)}")
-    return TensorMemoryRegisters(tuple(shape), layout.block[0], num_warps, instr_variant)
+    if isinstance(layout, TensorMemoryScalesLayout):
+        return linear_layouts.of_scales(shape, num_warps)
+    found = None
+    if instr_variant.startswith("32x32b"):
+        bases = layout.cga_layout or cga_layout or ()
+        piece = [extent // count for extent, count in zip(shape, cga.splits(bases, 2), strict=True)]
+        found = linear_layouts.of_tensor_memory(piece, layout.block[0], num_warps, instr_variant == "32x32b_splitn")
+        if found is not None and bases:
+            blocks = [[at * extent for at, extent in zip(basis, piece, strict=True)] for basis in bases]
+            lists = (found.reg_bases, found.lane_bases, found.warp_bases)
+            found = layouts.DistributedLinearLayout(*lists, blocks, list(shape))
+    return found or TensorMemoryRegisters(tuple(shape), layout.block[0], num_warps, instr_variant)
+
+
+class TensorMemoryType:
+    """Gluon's tensor_memory_descriptor_type: asked at compile time for the registers of an access."""
+
+    def __init__(self, element_ty: Any, shape: Any, layout: Any, alloc_shape: Any) -> None:
+        self.element_ty = unwrap(element_ty)
+        self.shape = unwrap(list(unwrap(shape)))
+        self.layout = unwrap(layout)
+        self.alloc_shape = unwrap(list(unwrap(alloc_shape)))
+
+    def get_reg_layout(self, num_warps: Any = None, instr_variant: Any = "32x32b", **others: Any) -> Any:
+        """The register layout of a load or store of memory of this type."""
+        return get_tmem_reg_layout(self.element_ty, self.shape, self.layout, unwrap(num_warps), unwrap(instr_variant))
 
 
 class TensorMemory(SharedMemory):
     """A view of a tensor memory allocation (Gluon's tensor_memory_descriptor): [rows, columns], or a ring of them."""
 
-    layout: TensorMemoryLayout
+    layout: Any  # TensorMemoryLayout or TensorMemoryScalesLayout
 
     def _view(self, data: Any, valid: Any, path: str, layout: Any = None) -> TensorMemory:
         return TensorMemory(self.allocation, data, valid, self.dtype, layout or self.layout, path)
@@ -97,9 +131,14 @@ class TensorMemory(SharedMemory):
         dim = self.rank - 1 if unwrap(dim) is None else unwrap(dim)
         if dim != self.rank - 1:
             refuse(f"{self.path}: tensor memory is sliced along its columns only.")
+        if isinstance(self.layout, TensorMemoryScalesLayout):
+            unsupported("a slice of block scales in tensor memory")
         view = super().slice(start, length, dim)
         rows, columns = self.layout.block
-        view.layout = TensorMemoryLayout((rows, min(columns, view.shape[-1])), self.layout.col_stride)
+        if cga.splits(self.layout.cga_layout or (), 2)[1] > 1 and view.shape[-1] != self.shape[-1]:
+            unsupported("a slice of tensor memory whose columns are divided among the CTAs of a cluster")
+        block = (rows, min(columns, view.shape[-1]))
+        view.layout = TensorMemoryLayout(block, self.layout.col_stride, self.layout.cga_layout, self.layout.two_ctas)
         assert isinstance(view, TensorMemory)
         return view
 
@@ -108,8 +147,7 @@ class TensorMemory(SharedMemory):
         if self.rank < 3:
             refuse(f"{self.path} of shape {self.shape} is not an array of buffers.")
         view = super().index(index)
-        assert isinstance(view, TensorMemory)
-        return view
+        return view if isinstance(view, TensorMemory) else cast("TensorMemory", view)
 
     def permute(self, order: Any) -> TensorMemory:
         refuse(f"{self.path}: tensor memory cannot be permuted.")
@@ -121,6 +159,8 @@ class TensorMemory(SharedMemory):
         """The same lanes, from the same column on, with another type and no more columns."""
         dtype, layout = unwrap(dtype), unwrap(layout)
         shape = tuple(int(extent) for extent in unwrap(shape))
+        if isinstance(self.layout, TensorMemoryScalesLayout) or isinstance(layout, TensorMemoryScalesLayout):
+            unsupported("reinterpreting block scales in tensor memory")
         if shape[-2] != self.data.shape[-2]:
             unsupported(f"reinterpreting {self.data.shape[-2]} rows of tensor memory as {shape[-2]}")
         if self.rank == 3 and self.data.shape[0] > 1 and self.data.strides[0] != _row_bytes(self, self.data.shape[-1:]):
@@ -136,23 +176,46 @@ class TensorMemory(SharedMemory):
                 buffer=self.path,
             )
         assert isinstance(self.allocation, TensorAllocation)
-        start = self.offset % self.allocation.width
+        copy = self.offset // self.allocation.copy_bytes * self.allocation.copy_bytes
+        start = copy + self.offset % self.allocation.width
         path = f"{self.path} as {dtype}{list(shape)}"
         return _view_of(self.allocation, start, dtype, shape, layout, path)
 
     _reinterpret = reinterpret
 
     def load(self, layout: Any = None) -> Tensor:
-        """Read [rows, columns] into registers; later versions of Triton choose the layout themselves."""
+        """Read [rows, columns] into registers; without a layout (from Triton 3.7 on) into the 32x32b one."""
         scheduler = active()
         scheduler.pause()
         layout = unwrap(layout)
         place = scheduler.place("load from tensor memory")
         self._check_warps(place)
+        if layout is None:
+            layout = self.get_reg_layout()
         check_layout(tuple(self.shape), layout)
-        self._record(place, write=False)
-        self.check_valid(place)
-        return Tensor(self.data.copy(), self.dtype, layouts.ANY if layout is None else layout)
+        part = self.part()
+        part._record(place, write=False)
+        part.check_valid(place)
+        return Tensor(self.widened(part, layout), self.dtype, layout)
+
+    def load_min(
+        self, layout: Any = None, abs: Any = False, propagate_nan: Any = None, **newer: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The block, and the smallest number of each row (of the magnitudes with `abs`)."""
+        return self._load_and_reduce(np.fmin.reduce, layout, abs, propagate_nan)
+
+    def load_max(
+        self, layout: Any = None, abs: Any = False, propagate_nan: Any = None, **newer: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The block, and the largest number of each row (of the magnitudes with `abs`)."""
+        return self._load_and_reduce(np.fmax.reduce, layout, abs, propagate_nan)
+
+    def _load_and_reduce(self, function: Any, layout: Any, magnitudes: Any, nan: Any) -> tuple[Tensor, Tensor]:
+        if nan is not None and "ALL" in str(unwrap(nan)):
+            unsupported("a reducing load from tensor memory that propagates NaN")
+        block = self.load(layout)
+        numbers = Tensor(np.abs(block.data), block.dtype, block.layout) if unwrap(magnitudes) else block
+        return block, reductions.along(function, numbers, 1)
 
     def store(self, value: Any, pred: Any = True) -> None:
         """Write registers of the same shape and type."""
@@ -165,8 +228,9 @@ class TensorMemory(SharedMemory):
             return
         place = scheduler.place("store to tensor memory")
         self._check_warps(place)
-        self._record(place, write=True)
-        self.fill(value.data)
+        part = self.part()
+        part._record(place, write=True)
+        part.fill(self.narrowed(value.data, value.layout))
 
     def get_reg_layout(self, num_warps: Any = None, instr_variant: Any = "32x32b", **others: Any) -> Any:
         """The register layout of this view (Triton from 3.7 on)."""
@@ -189,18 +253,17 @@ class TensorMemory(SharedMemory):
 class TensorAllocation(Allocation):
     """One allocate_tensor_memory; `width` is the bytes of a row."""
 
-    def __init__(self, name: str, rows: int, width: int) -> None:
-        super().__init__(name, rows * width)
+    def __init__(self, name: str, rows: int, width: int, columns: int, copies: int = 1) -> None:
+        super().__init__(name, rows * width, copies)
         self.width = width
+        self.history = ColumnHistory(columns_of(active()), name, columns)
 
 
 def _row_bytes(view: TensorMemory, extents: tuple[int, ...]) -> int:
     return math.prod(extents) * view.dtype.itemsize * view.layout.col_stride
 
 
-def _view_of(
-    allocation: Any, start: int, dtype: DType, shape: tuple[int, ...], layout: TensorMemoryLayout, path: str
-) -> TensorMemory:
+def _view_of(allocation: Any, start: int, dtype: DType, shape: tuple[int, ...], layout: Any, path: str) -> TensorMemory:
     """[*ring, rows, columns] from byte `start` of every row on."""
     step = dtype.itemsize * layout.col_stride
     strides = (*(shape[-1] * step for _ in shape[:-2]), allocation.width, step)
@@ -214,19 +277,37 @@ def allocate_tensor_memory(element_ty: Any, shape: Any, layout: Any, value: Any 
     scheduler = active()
     element_ty, layout = unwrap(element_ty), unwrap(layout)
     shape = tuple(int(extent) for extent in unwrap(shape))
-    if not isinstance(layout, TensorMemoryLayout):
+    if not isinstance(layout, (TensorMemoryLayout, TensorMemoryScalesLayout)):
         refuse(f"allocate_tensor_memory needs a TensorMemoryLayout, not {layout!r}.")
     if len(shape) not in (2, 3) or any(n & (n - 1) or n < 1 for n in shape[-2:]):
         refuse(f"tensor memory of shape {list(shape)}: it takes two or three extents, the last two powers of two.")
-    if shape[-2] % layout.block[0]:
-        refuse(f"tensor memory of {shape[-2]} rows in blocks of {layout.block[0]}.")
-    width = math.prod(shape[:-2]) * shape[-1] * element_ty.itemsize * layout.col_stride
-    columns = math.ceil(width / 4) * math.ceil(shape[-2] / 128)
+    here = cluster.current()
+    bases: Any = ()
+    if here is not None:
+        bases = cluster.layout_bases(layout, "tensor memory")
+        here.two_ctas |= getattr(layout, "two_ctas", False)
+    whole_width = math.prod(shape[:-2]) * shape[-1] * element_ty.itemsize * layout.col_stride
+    whole_shape, (down, across) = shape, cga.splits(bases, 2)
+    shape, width = (*shape[:-2], shape[-2] // down, shape[-1] // across), whole_width // across  # of one CTA
+    if isinstance(layout, TensorMemoryScalesLayout):
+        if element_ty.itemsize != 1 or shape[-2] < 32:
+            refuse(f"block scales of {element_ty}{list(shape)}: they are bytes, of at least 32 rows.")
+        columns = math.prod(shape[:-2]) * math.ceil(shape[-2] / 32) * math.ceil(shape[-1] / 4)
+    else:
+        if shape[-2] % layout.block[0]:
+            refuse(f"tensor memory of {shape[-2]} rows in blocks of {layout.block[0]}.")
+        columns = math.ceil(width / 4) * math.ceil(shape[-2] / 128)
     line = scheduler.here().line
     name = scheduler.names.get(line, f"tensor@{line}")
     if columns > COLUMNS:
         refuse(f"{name} needs {columns} columns of tensor memory, of which there are {COLUMNS}.")
-    view = _view_of(TensorAllocation(name, shape[-2], width), 0, element_ty, shape, layout, name)
+
+    def make() -> TensorAllocation:
+        return TensorAllocation(name, whole_shape[-2], whole_width, columns, cga.replicas(bases))
+
+    allocation = make() if here is None else here.shared((name, element_ty, whole_shape, layout), make)
+    start = 0 if here is None else allocation.copy_bytes * cga.replica(bases, scheduler.current().cta)
+    view = _view_of(allocation, start, element_ty, whole_shape, layout, name)
     if value is not None:
         view.store(value)
     return view

@@ -1,4 +1,4 @@
-"""Stand-in for `gluon.language.nvidia.hopper.tma`, and tensor descriptors on both sides of the launch.
+"""Stand-in for `gluon.language.nvidia.hopper.tma`: loads, stores, gathers and scatters through tensor descriptors.
 
 A load writes its buffer at some moment between its issue and the completion of its barrier's phase; the
 buffer is poison from the issue on. A store reads its buffer at some moment until `store_wait`.
@@ -6,142 +6,24 @@ buffer is poison from the issue on. A store reads its buffer at some moment unti
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from twill.emulate import layouts, mbarrier
+from twill.emulate import cga, cluster, holdings, layouts, mbarrier, trace
 from twill.emulate.accesses import Access
 from twill.emulate.barriers import Barrier
 from twill.emulate.constants import unwrap
-from twill.emulate.dtypes import BlockType
+from twill.emulate.descriptors import DeviceDescriptor
 from twill.emulate.global_accesses import record_async
-from twill.emulate.memory import GlobalMemory, SharedMemory
-from twill.emulate.report import OutOfBounds, Place
+from twill.emulate.memory import SharedMemory
+from twill.emulate.report import Place
 from twill.emulate.scheduler import Event, active
-from twill.emulate.values import Array, Tensor, as_tensor, refuse
+from twill.emulate.values import Array, Tensor, refuse
 
-
-@dataclass
-class TensorDescriptor:
-    """Host side: a view of a torch tensor that TMA moves in blocks. The checks are the driver's.
-
-    base: torch tensor; shape, strides: of the view, in elements, innermost last; block_shape: of one
-    transfer; layout: of the shared-memory block.
-    """
-
-    base: Any
-    shape: Sequence[int]
-    strides: Sequence[int]
-    block_shape: Sequence[int]
-    layout: Any = None
-    padding: str = "zero"
-    round_f32_to_tf32: bool = False
-
-    def __post_init__(self) -> None:
-        self.block_shape, self.layout = unwrap(list(self.block_shape)), unwrap(self.layout)
-        rank, itemsize = len(self.shape), self.base.dtype.itemsize
-        if not (rank == len(self.strides) == len(self.block_shape) and 1 <= rank <= 5):
-            raise ValueError(f"shape, strides and block shape must have one rank from 1 to 5, not {rank}")
-        if self.base.data_ptr() % 16:
-            raise ValueError("the base of a tensor descriptor must be 16-byte aligned")
-        if self.strides[-1] != 1 or any(stride * itemsize % 16 for stride in self.strides[:-1]):
-            raise ValueError(f"strides {list(self.strides)} must be multiples of 16 bytes, the last one 1")
-        if min(self.shape) <= 0 or any(extent & (extent - 1) or extent <= 0 for extent in self.block_shape):
-            raise ValueError(f"shape {list(self.shape)} must be positive and block {self.block_shape} powers of two")
-        if self.block_shape[-1] * itemsize < 16:
-            raise ValueError(f"the last extent of block {self.block_shape} has less than 16 bytes")
-        if not isinstance(self.layout, layouts.NVMMASharedLayout):
-            raise ValueError(f"the layout of a tensor descriptor must be an NVMMASharedLayout, not {self.layout}")
-
-    @staticmethod
-    def from_tensor(tensor: Any, block_shape: Sequence[int], layout: Any = None, padding: str = "zero") -> Any:
-        return TensorDescriptor(tensor, tensor.shape, tensor.stride(), block_shape, layout, padding)
-
-
-class DeviceDescriptor:
-    """Device side: global memory seen as an array of `shape`, moved in blocks of `block_shape`."""
-
-    def __init__(self, base: Tensor, shape: Any, strides: Any, block_shape: Any, layout: Any, padding: str) -> None:
-        if base.memory is None:
-            refuse(f"a tensor descriptor of {base!r}, which is not a pointer.")
-        self.memory: GlobalMemory = base.memory
-        self.dtype = base.dtype.element_ty
-        self.shape = tuple(as_tensor(int(extent)) for extent in shape)
-        self.strides = tuple(as_tensor(int(stride)) for stride in strides)
-        self.layout = layout
-        self.padding = padding
-        self.block_type = BlockType(self.dtype, tuple(block_shape), layout)
-        extents, steps, start = [int(e) for e in shape], [int(s) for s in strides], int(base.data)
-        last = start + sum((extent - 1) * step for extent, step in zip(extents, steps, strict=True))
-        if start < 0 or last >= self.memory.flat.size:
-            raise OutOfBounds(
-                f"a tensor descriptor of shape {extents} and strides {steps} ends at element {last} of "
-                f"{self.memory.name}, which has {self.memory.flat.size}.",
-                hint="Check the shape and strides given to the descriptor.",
-            )
-        bytes = [step * self.dtype.itemsize for step in steps]
-        self.array = np.lib.stride_tricks.as_strided(self.memory.flat[start:], extents, bytes)
-        self.numbers = np.lib.stride_tricks.as_strided(
-            self.memory.numbers[start:], extents, [8 * step for step in steps]
-        )
-
-    @property
-    def block_shape(self) -> list[int]:
-        return self.block_type.shape
-
-    @property
-    def nbytes_per_cta(self) -> int:
-        return self.block_type.nbytes
-
-    @property
-    def type(self) -> DeviceDescriptor:
-        return self
-
-    def read(self, at: tuple[int, ...]) -> Array:
-        """The block at `at`; what lies outside the tensor is zero (or NaN)."""
-        fill = float("nan") if self.padding == "nan" else 0
-        block = np.full(self.block_shape, fill, self.dtype.numpy)
-        inside, source = self._clip(at)
-        block[inside] = self.array[source]
-        return block
-
-    def write(self, at: tuple[int, ...], block: Array) -> None:
-        """The part of `block` that lies inside the tensor."""
-        inside, target = self._clip(at)
-        self.array[target] = block.reshape(self.block_shape)[inside]
-
-    def read_rows(self, rows: Array, column: int) -> Array:
-        """[len(rows), block columns]; rows and columns outside the tensor are zero (or NaN)."""
-        fill = float("nan") if self.padding == "nan" else 0
-        block = np.full((len(rows), self.block_shape[-1]), fill, self.dtype.numpy)
-        inside = (rows >= 0) & (rows < self.array.shape[0])
-        (_, into), (_, columns) = self._clip((0, column))
-        block[inside, into] = self.array[rows[inside], columns]
-        return block
-
-    def write_rows(self, rows: Array, column: int, block: Array) -> None:
-        """The rows and columns of `block` that lie inside the tensor."""
-        inside = (rows >= 0) & (rows < self.array.shape[0])
-        (_, source), (_, columns) = self._clip((0, column))
-        self.array[rows[inside], columns] = block[inside, source]
-
-    def _clip(self, at: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-        block, whole = [], []
-        for start, extent, size in zip(at, self.block_shape, self.array.shape, strict=True):
-            low, high = min(max(start, 0), size), max(min(start + extent, size), 0)
-            block.append(slice(low - start, max(high, low) - start))
-            whole.append(slice(low, max(high, low)))
-        return tuple(block), tuple(whole)
-
-
-def make_tensor_descriptor(
-    base: Tensor, shape: Any, strides: Any, block_shape: Any, layout: Any, padding_option: str = "zero"
-) -> DeviceDescriptor:
-    """A descriptor built on the device."""
-    return DeviceDescriptor(base, unwrap(shape), unwrap(strides), unwrap(block_shape), unwrap(layout), padding_option)
+P = TypeVar("P")
 
 
 def async_load(
@@ -153,15 +35,47 @@ def async_load(
     multicast: Any = False,
     cache_policy: Any = None,
 ) -> None:
-    """Start a load of one block; its bytes count on `barrier` when it is in."""
+    """Start a load of one block; its bytes count on `barrier` when it is in.
+
+    In a cluster every CTA loads its part. With `multicast`, of those that hold the same part the lead loads it for all,
+    into the buffer and onto the barrier of each.
+    """
     scheduler = active()
     scheduler.pause()
     if not pred:
         return
-    at = _check(tensor_desc, coord, result)
+    at = check_block(tensor_desc, coord, result)
     place = scheduler.place("TMA load")
-    access = _start(place, mbarrier.find(barrier, place), result, lambda: tensor_desc.read(at))
-    record_async(tensor_desc.memory.history, access, tensor_desc.numbers[tensor_desc._clip(at)[1]], write=False)
+    for access, part in deliver(
+        place, barrier, result, multicast, lambda cta: tensor_desc.part(at, cta), tensor_desc.read
+    ):
+        record_async(tensor_desc.memory.history, access, tensor_desc.elements(part), write=False)
+
+
+def deliver(
+    place: Place, barrier: SharedMemory, result: SharedMemory, multicast: Any, part: Callable[[int], P],
+    read: Callable[[P], Array],
+) -> list[tuple[Access, P]]:  # fmt: skip
+    """Start the loads of the running CTA into all that receive them; the access and the part of each."""
+    started = []
+    for cta in receivers(result, bool(unwrap(multicast))):
+        source, buffer = part(cta), result.part(cta)
+        access = _start(place, mbarrier.signalled(barrier, place, cta), buffer, functools.partial(read, source))
+        started.append((access, source))
+        here = cluster.current()
+        if here is not None:
+            here.remote(place, cta, result.path, access)
+    return started
+
+
+def receivers(result: SharedMemory, multicast: bool) -> list[int]:
+    """The CTAs that a load of the running one goes to."""
+    here = cluster.current()
+    me = active().current().cta
+    if here is None or not multicast:
+        return [me]
+    bases = cluster.layout_bases(result.layout, result.path)
+    return cga.sharing(bases, me) if cga.lead(bases, me) == me else []
 
 
 def _start(place: Place, signal: Barrier, result: SharedMemory, read: Callable[[], Array]) -> Access:
@@ -170,7 +84,9 @@ def _start(place: Place, signal: Barrier, result: SharedMemory, read: Callable[[
     access = Access(place, result, True, "async", signal.agent, None)
     result.allocation.history.record(access, task.clock)
     result.poison()
-    load, issued = (place, result.nbytes_per_cta), dict(task.clock)
+    load, issued = (place, result.data.size * result.dtype.primitive_bitwidth // 8), dict(task.clock)
+    task.release()
+    trace.signal(signal, issued, place)
     signal.in_flight.append(load)
 
     def land() -> None:
@@ -188,18 +104,21 @@ def async_store(
     """Start a store of one block; `src` must stay as it is until `store_wait` covers it."""
     scheduler = active()
     scheduler.pause()
-    at = _check(tensor_desc, coord, src)
-    access = _read_later("TMA store", src, lambda: tensor_desc.write(at, src.data))
-    record_async(tensor_desc.memory.history, access, tensor_desc.numbers[tensor_desc._clip(at)[1]], write=True)
+    at = check_block(tensor_desc, coord, src)
+    part, held = tensor_desc.part(at, scheduler.current().cta), src.part()
+    access = read_later("TMA store", held, lambda: tensor_desc.write(part, held.data))
+    if holdings.leads(src.layout, src.path):  # the others that hold the same part store the same
+        record_async(tensor_desc.memory.history, access, tensor_desc.elements(part), write=True)
 
 
-def _read_later(action: str, src: SharedMemory, write: Callable[[], None]) -> Access:
+def read_later(action: str, src: SharedMemory, write: Callable[[], None]) -> Access:
+    """Start an operation that reads `src` at some moment until `store_wait` covers it, and then does `write`."""
     scheduler = active()
     place, task = scheduler.place(action), scheduler.current()
     access = Access(place, src, False, "async", task.stores.agent, task.stores.next_epoch())
     src.allocation.history.record(access, task.clock)
     src.check_valid(place)
-    task.stores.issue(place, write)
+    task.stores.issue(place, write, src.path)
     return access
 
 
@@ -223,26 +142,31 @@ def async_gather(
     """Start a load of the rows `x_offsets` [rows], columns from `y_offset` on, into `result` [rows, columns]."""
     scheduler = active()
     scheduler.pause()
+    cluster.refuse("a TMA gather or scatter")
     rows, column = _check_rows(tensor_desc, x_offsets, y_offset, result)
     if not pred:
         return
     place = scheduler.place("TMA gather")
-    _start(place, mbarrier.find(barrier, place), result, lambda: tensor_desc.read_rows(rows, column))
+    access = _start(place, mbarrier.signalled(barrier, place), result, lambda: tensor_desc.read_rows(rows, column))
+    record_async(tensor_desc.memory.history, access, tensor_desc.row_elements(rows, column), write=False)
 
 
 def async_scatter(tensor_desc: DeviceDescriptor, x_offsets: Tensor, y_offset: Any, src: SharedMemory) -> None:
     """Start a store of `src` [rows, columns] to the rows `x_offsets`; as it is until `store_wait` covers it."""
     scheduler = active()
     scheduler.pause()
+    cluster.refuse("a TMA gather or scatter")
     rows, column = _check_rows(tensor_desc, x_offsets, y_offset, src)
-    _read_later("TMA scatter", src, lambda: tensor_desc.write_rows(rows, column, src.data))
+    access = read_later("TMA scatter", src, lambda: tensor_desc.write_rows(rows, column, src.data))
+    record_async(tensor_desc.memory.history, access, tensor_desc.row_elements(rows, column), write=True)
 
 
 async_copy_global_to_shared = async_load  # the names before Triton 3.9
 async_copy_shared_to_global = async_store
 
 
-def _check(descriptor: DeviceDescriptor, coord: Sequence[Any], buffer: SharedMemory) -> tuple[int, ...]:
+def check_block(descriptor: DeviceDescriptor, coord: Sequence[Any], buffer: SharedMemory) -> tuple[int, ...]:
+    """The coordinates of a transfer of `buffer`, when buffer and descriptor fit each other."""
     at = tuple(int(unwrap(c)) for c in coord)
     if len(at) != len(descriptor.block_shape):
         refuse(f"{len(at)} coordinates for a tensor descriptor of rank {len(descriptor.block_shape)}.")

@@ -2,7 +2,7 @@
 
 A *move* is what happens between two switch points: the rest of one role's operation, or one asynchronous
 operation completing. Whoever watches a run is told of each move, of what it does (`note`) and of the
-objects it touches (`touch`); without a watcher both cost one test.
+barriers and atomics it meets (the rest); without a watcher each costs one test.
 """
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ import linecache
 import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from twill.emulate.report import Place
+
+if TYPE_CHECKING:
+    from twill.emulate.accesses import Clock
+    from twill.emulate.barriers import Barrier
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,21 @@ class Watcher:
 
     def touch(self, key: Hashable, write: bool) -> None:
         """The running move reads or writes the state named `key`, the same in every run."""
+
+    def signal(self, barrier: Barrier, clock: Clock, place: Place) -> None:
+        """The running move, ordered after `clock`, adds to the present phase of `barrier`."""
+
+    def passes(self, barrier: Barrier, clock: Clock, place: Place, agent: int) -> None:
+        """A wait of `agent` passes; before, it was ordered after `clock`."""
+
+    def completes(self, barrier: Barrier, clock: Clock) -> None:
+        """The phase before the present one is complete, after all that `clock` is ordered after."""
+
+    def blocks(self) -> None:
+        """A role waits: for an mbarrier, if `passes` follows."""
+
+    def unsettled(self, place: Place, subject: str, why: str) -> None:
+        """What `place` does to `subject` may come to something else in another interleaving."""
 
 
 class Trace(Watcher):
@@ -141,6 +161,31 @@ def note(place: Place, subject: str, detail: str = "") -> None:
 def touch(key: Hashable, write: bool) -> None:
     if _watchers:
         _watchers[-1].touch(key, write)
+
+
+def signal(barrier: Barrier, clock: Clock, place: Place) -> None:
+    if _watchers:
+        _watchers[-1].signal(barrier, clock, place)
+
+
+def passes(barrier: Barrier, clock: Clock, place: Place, agent: int) -> None:
+    if _watchers:
+        _watchers[-1].passes(barrier, clock, place, agent)
+
+
+def completes(barrier: Barrier, clock: Clock) -> None:
+    if _watchers:
+        _watchers[-1].completes(barrier, clock)
+
+
+def blocks() -> None:
+    if _watchers:
+        _watchers[-1].blocks()
+
+
+def unsettled(place: Place, subject: str, why: str) -> None:
+    if _watchers:
+        _watchers[-1].unsettled(place, subject, why)
 
 
 def watched() -> bool:

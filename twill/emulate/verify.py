@@ -6,22 +6,30 @@ should not, is seen like a wrong one.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from twill.emulate import cases
+from twill.emulate import cases, trace
 from twill.emulate.cases import Case, Truth
 from twill.emulate.guided import Guided
 from twill.emulate.load import EmulatedModule, load
 from twill.emulate.memory import torch_array
-from twill.emulate.report import EmulationError
+from twill.emulate.ordering import Ordering
+from twill.emulate.report import MAX_STEPS, EmulationError, replay_command
 from twill.errors import InputError, Location, TwillError
+
+SEEDS = (0, 1, 2)
+MORE_SEEDS = 24  # of a short run, where they do not answer for every interleaving
+SHORT_RUN = 3  # iterations
+PROGRAMS = 3  # thread blocks that are run of the longest case: with the fewest and the most iterations, and between
 
 
 class WrongResult(EmulationError):
@@ -47,6 +55,7 @@ class Run:
     seconds: float
     failure: EmulationError | None = None
     interleaving: str = ""  # how `replay` names it; empty: by its seed
+    ordered: bool = False  # by its barriers, so that it answers for every interleaving (see `ordering`)
 
     @property
     def replay(self) -> str:
@@ -62,6 +71,7 @@ class VerifyReport:
     path: str
     runs: tuple[Run, ...]
     notes: tuple[str, ...] = field(default=())
+    max_steps: int = MAX_STEPS
 
     @property
     def passed(self) -> bool:
@@ -80,7 +90,7 @@ class VerifyReport:
         if self.failures:
             run = next(run for run in self.runs if run.failure is not None)
             more = f" ({len(self.failures)} of {len(self.runs)} runs fail)" if len(self.failures) > 1 else ""
-            again = f" Shown step by step by `twill verify {self.path} --replay {run.replay}`."
+            again = f" Shown step by step by `{replay_command(self.path, run.replay, self.max_steps)}`."
             which = f"interleaving {run.interleaving}" if run.interleaving else f"seed {run.seed}"
             return f"{run.case}, {which}: {run.failure}{more}{again}"
         if not self.runs:
@@ -109,6 +119,7 @@ class VerifyReport:
                     "programs": run.programs,
                     "steps": run.steps,
                     "seconds": round(run.seconds, 3),
+                    "ordered": run.ordered,
                     "failure": run.failure.as_dict() if run.failure else None,
                 }
                 for run in self.runs
@@ -121,22 +132,26 @@ def verify_file(
     path: str | Path,
     *,
     schedule: str | Path | None = None,
-    seeds: Sequence[int] = (0, 1, 2),
-    trip_counts: Iterable[int] = range(6),
-    programs: int = 3,
+    seeds: Sequence[int] = SEEDS,
+    trip_counts: Iterable[int] | None = None,
+    programs: int = PROGRAMS,
     max_steps: int = 1_000_000,
     progress: Callable[[str], None] | None = None,
 ) -> VerifyReport:
     """Verify a module that `twill compile` wrote, with inputs and truth from its schedule file.
 
-    schedule: that file, when it is neither beside the module nor shipped with the package. trip_counts:
-    those wanted; the example's own is added when it is small. programs: thread blocks run per launch.
+    schedule: that file, when it is neither beside the module nor shipped with the package. trip_counts: those wanted;
+    None for 0 to 5, those that take every ring of the module round (the example is made longer where it must be),
+    and the example's own when it is small. programs: thread blocks run of the longest case; of the others it is one,
+    that with the most iterations.
     max_steps: bound on the scheduling steps of a thread block; one that reaches it counts as endless.
     Raises InputError when there is no schedule file or it has no launch, Unsupported for a construct the
     emulator does not know; everything else is in the report.
     """
     found, entry, notes = cases.from_schedule(Path(path), schedule, trip_counts, programs)
-    return _verify(Path(path), found, entry, seeds, progress, notes, max_steps=max_steps)
+    return verify_cases(
+        path, found, entry, seeds=seeds, more_seeds=MORE_SEEDS, progress=progress, notes=notes, max_steps=max_steps
+    )
 
 
 def verify(
@@ -145,52 +160,105 @@ def verify(
     inputs: Sequence[Mapping[str, Any]],
     truth: Callable[..., Mapping[str, Any]] | Sequence[Mapping[str, Any]],
     entry: str,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] = SEEDS,
     reduction_length: int = 4096,
     text: str | None = None,
     max_steps: int = 1_000_000,
+    fenced_init: bool | None = None,
 ) -> VerifyReport:
     """Run launcher `entry` of any Gluon module on each dict of launch arguments.
 
     truth: one dict of expected outputs (float64 arrays by argument name) per input, or a function of the
     launch arguments that returns it. reduction_length: terms summed into one output, for the tolerance.
+    fenced_init: see `loaded`.
     """
     made = []
     for number, arguments in enumerate(inputs):
         expected = truth(**arguments) if callable(truth) else truth[number]
         outputs = {name: Truth.of(array, reduction_length) for name, array in expected.items()}
         made.append(Case(f"input {number}", dict(arguments), outputs))
-    return _verify(Path(path), made, entry, seeds, None, (), text, max_steps)
+    return verify_cases(path, made, entry, seeds=seeds, text=text, max_steps=max_steps, fenced_init=fenced_init)
 
 
-def _verify(
-    path: Path,
+def verify_cases(
+    path: str | Path,
     found: Sequence[Case],
     entry: str,
-    seeds: Sequence[int],
-    progress: Callable[[str], None] | None,
-    notes: tuple[str, ...],
+    *,
+    seeds: Sequence[int] = SEEDS,
     text: str | None = None,
+    more_seeds: int = 0,
     max_steps: int = 1_000_000,
+    fenced_init: bool | None = None,
+    progress: Callable[[str], None] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> VerifyReport:
-    module, launcher = loaded(path, entry, text, max_steps)
-    runs = []
-    for case in found:
-        for seed in seeds:
-            if progress is not None:
-                progress(f"emulating {case.name}, seed {seed}")
-            runs.append(run_case(module, launcher, case, seed))
-    return VerifyReport(str(path), tuple(runs), notes)
+    """Run launcher `entry` of a module on each case under each seed.
+
+    text: source to run in place of the file's. more_seeds: see `runs_of`. fenced_init: see `loaded`. Raises
+    InputError when the module cannot be run, Unsupported for a construct the emulator does not know; everything else
+    is in the report.
+    """
+    module, launcher = loaded(Path(path), entry, text, max_steps, fenced_init)
+    runs = [run for case in found for run in runs_of(module, launcher, case, seeds, more_seeds, progress)]
+    return VerifyReport(str(path), tuple(runs), notes, max_steps)
+
+
+def runs_of(
+    module: EmulatedModule,
+    launcher: Callable[..., Any],
+    case: Case,
+    seeds: Sequence[int],
+    more_seeds: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Run]:
+    """One launch under each seed. Where none of the runs is ordered, another interleaving may come to something
+    else: then, if they are short, up to `more_seeds` more are tried, to the first failure."""
+    settled = case.trip_count is None or case.trip_count > SHORT_RUN
+    last = max(seeds, default=-1)
+    for seed in (*seeds, *range(last + 1, last + 1 + more_seeds)):
+        if seed > last and settled:
+            return
+        if progress is not None:
+            progress(f"emulating {case.name}, seed {seed}")
+        watcher = BlockByBlock()
+        with trace.watching(watcher):
+            run = run_case(module, launcher, case, seed)
+        run = replace(run, ordered=run.failure is None and watcher.ordered)
+        settled = settled or run.ordered or run.failure is not None
+        yield run
+
+
+class BlockByBlock(Ordering):
+    """Of a launch of several thread blocks, each with barriers of its own."""
+
+    program: tuple[int, ...] = ()
+
+    def move(self, number: int, program: tuple[int, ...], role: str, kind: str, line: int) -> None:
+        if program != self.program:
+            self.program = program
+            self.waits.clear()
+            self.completed.clear()
 
 
 def loaded(
-    path: Path, entry: str, text: str | None = None, max_steps: int = 1_000_000
+    path: Path, entry: str, text: str | None = None, max_steps: int = 1_000_000, fenced_init: bool | None = None
 ) -> tuple[EmulatedModule, Callable[..., Any]]:
-    """The module at `path` and its launcher `entry`. Raises InputError when it has none."""
-    module = load(path, text=text, max_steps=max_steps)
+    """The module at `path` and its launcher `entry`. Raises InputError when it has none.
+
+    fenced_init: ask for a proxy fence between the set-up of a barrier and the first TMA load that completes on it,
+    as PTX does; None: of modules that Twill wrote. Triton itself inserts none, and kernels of others run without.
+    """
+    with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no part of a report
+        module = load(path, text=text, max_steps=max_steps)
+    module.emulator.fenced_init = "written by Twill" in (module.__doc__ or "") if fenced_init is None else fenced_init
     launcher = module.__dict__.get(entry)
     if not callable(launcher):
-        raise InputError(f"the module has no launcher {entry}.", location=str(path))
+        raise InputError(
+            f"the module has no launcher {entry}.",
+            hint="Its schedule file is of a kernel of that name; give the module that `twill compile` wrote with it.",
+            location=str(path),
+        )
     return module, launcher
 
 
@@ -243,7 +311,8 @@ def _compare(case: Case, arguments: Mapping[str, Any], file: str) -> tuple[float
     nearest = (0.0, 0.0)
     for name, expected in case.outputs.items():
         result = torch_array(arguments[name]).astype(np.float64)
-        difference = np.abs(result - expected.values)
+        with np.errstate(invalid="ignore"):  # infinities that are equal
+            difference = np.abs(result - expected.values)
         same = (result == expected.values) | (np.isnan(result) & np.isnan(expected.values))
         difference = np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
         error, allowed = float(difference.max(initial=0.0)), expected.tolerance

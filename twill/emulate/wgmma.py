@@ -6,11 +6,12 @@ operations of one role happen in order. The result is a token until such a wait 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from twill.emulate import dtypes, layouts
+from twill.emulate import dtypes, holdings, layouts
 from twill.emulate.accesses import Access
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import DType
@@ -28,7 +29,11 @@ def fence_async_shared(cluster: Any = False) -> None:
     for access in scheduler.unfenced:
         if access.before(task.clock):
             access.fences.append((task.agent, task.clock[task.agent]))
-    scheduler.unfenced = [access for access in scheduler.unfenced if access.agent != task.agent]
+    own = (
+        task.agent,
+        task.clock[task.agent],
+    )  # whoever is ordered after a write of this epoch is so after the fence too
+    scheduler.unfenced = [access for access in scheduler.unfenced if (access.agent, access.epoch) != own]
 
 
 def warpgroup_mma(
@@ -46,6 +51,7 @@ def warpgroup_mma(
     scheduler.pause()
     a, b, acc = unwrap(a), unwrap(b), unwrap(acc)
     _check(a, b, acc)
+    a, b, widen = _parts(a, b, acc)
     accumulate = bool(use_acc)
     place = scheduler.place("wgmma")
     task = scheduler.current()
@@ -58,17 +64,39 @@ def warpgroup_mma(
     token = Accumulator(place, acc.shape, acc.dtype, acc.layout)
 
     def happen() -> None:
-        product = multiply(a.data, b.data, b.dtype)
+        product = widen(multiply(a.data, b.data, b.dtype))
         if accumulate:
             before = acc.data if isinstance(acc, Tensor) else acc.result.value
             product = product + before
         token.result.value = product.astype(token.dtype.numpy)
 
-    task.mmas.issue(place, happen).token = token
+    task.mmas.issue(place, happen, b.path).token = token
     if unwrap(is_async):
         return token
     _retire(0)
     return Tensor(token.result.value, token.dtype, token.layout)
+
+
+def _parts(a: Any, b: Any, acc: Any) -> tuple[Any, Any, Callable[[Array], Array]]:
+    """The operands as the running CTA of a cluster holds them, and its part of the product in the whole accumulator."""
+    box = holdings.part_of(tuple(acc.shape), acc.layout, "the accumulator of warpgroup_mma")
+    if box is None:
+        return a, b, lambda product: product
+    left = a.part() if isinstance(a, SharedMemory) else Tensor(a.data[box[0]], a.dtype, layouts.ANY)
+    right, shape = b.part(), tuple(acc.shape)
+    held = [piece.stop - piece.start for piece in box]
+    if [left.shape[0], right.shape[1]] != held or left.shape[1] != right.shape[0]:
+        refuse(
+            f"warpgroup_mma of [{left.shape[0]}, {left.shape[1]}] by [{right.shape[0]}, {right.shape[1]}] in each CTA, "
+            f"which holds {held} of the accumulator: the CGA layouts do not fit."
+        )
+
+    def widen(product: Array) -> Array:
+        whole = np.full(shape, 0 if product.dtype.kind == "i" else np.nan, product.dtype)
+        whole[box] = product
+        return whole
+
+    return left, right, widen
 
 
 def warpgroup_mma_wait(num_outstanding: Any = 0, deps: Any = None) -> Any:

@@ -32,7 +32,7 @@ class Trip:
 
 def trip_count(graph: Graph, launch: Launch, program: Program = (0, 0, 0)) -> int:
     """Iterations of the loop in one program. Raises Unsupported when the bounds come from memory."""
-    values = _Scalars(graph, launch, program)
+    values = Scalars(graph, launch, program)
     lower, upper, step = (int(values[name]) for name in (graph.loop.lower, graph.loop.upper, graph.loop.step))
     if step <= 0:
         raise InputError(f"the loop's step is {step}, it must be positive.", location=graph.loop.location)
@@ -109,7 +109,7 @@ def reachable_trips(graph: Graph, launch: Launch, wanted: Iterable[int] = range(
 
 def descriptor_extents(graph: Graph, launch: Launch) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     """(sizes, strides in elements) of every tensor descriptor the kernel makes, by name."""
-    values = _Scalars(graph, launch, (0, 0, 0))
+    values = Scalars(graph, launch, (0, 0, 0))
     found = {}
     for op in graph.before:
         if op.opcode == "descriptor":
@@ -125,7 +125,7 @@ def _smaller_values(graph: Graph, launch: Launch, name: str) -> list[int]:
     assert isinstance(example, int)
     unit = launch.multiple(name)
     if example // unit > _MOST_VALUES:
-        steps = _Scalars(graph, launch, (0, 0, 0)).get(graph.loop.step)
+        steps = Scalars(graph, launch, (0, 0, 0)).get(graph.loop.step)
         unit = math.lcm(unit, int(steps) if steps else 1)
     values = [value for value in range((example - 1) // unit * unit, -1, -unit) if value < example]
     return values if len(values) <= _MOST_VALUES else values[-_MOST_VALUES:]
@@ -136,8 +136,11 @@ def _well_formed(extents: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]])
     return all(stride % 8 == 0 for _, strides in extents.values() for stride in strides[:-1])
 
 
-class _Scalars:
-    """The scalar values before the loop, computed when asked for."""
+class Scalars:
+    """The scalar values before the loop in one program, computed when asked for.
+
+    known: values by name, of the arguments and of what was computed; producers: the ops that can be.
+    """
 
     def __init__(self, graph: Graph, launch: Launch, program: Program) -> None:
         self.graph = graph

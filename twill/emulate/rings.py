@@ -1,0 +1,43 @@
+"""The rings of an emitted module, and the trip counts that take every one of them round."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+SHORT = range(6)  # trip counts at which a pipeline is empty, filling, or just full
+
+
+def ring_depths(text: str) -> dict[str, int]:
+    """Slots of each array of mbarriers that a Gluon module allocates with a literal shape, by name.
+
+    Every ring of tiles has such arrays, and so has every turn. Raises SyntaxError when `text` is not Python.
+    """
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+            continue
+        call = node.value
+        if ast.unparse(call.func) != "gl.allocate_shared_memory" or len(call.args) < 2:
+            continue
+        match call.args[:2]:
+            case [ast.Attribute(attr="int64"), ast.List(elts=[ast.Constant(value=int(depth)), *_])]:
+                found[ast.unparse(node.targets[0])] = depth
+    return found
+
+
+def rounds(depths: Iterable[int]) -> int:
+    """Iterations that take the deepest ring, of d slots, round twice and once more, so that its phase was 0, 1 and 0;
+    and d (d - 1) + 1 at least, when one who counts it with a slot too few has been wrong in every way."""
+    depth = max(depths, default=0)
+    return max(2 * depth + 1, depth * (depth - 1) + 1)
+
+
+def telling_trips(depths: Iterable[int]) -> set[int]:
+    """Trip counts at which a fault in a phase or a slot of rings of these depths shows.
+
+    The short ones; for each depth, two more than it, so that the last two iterations and what follows the loop lie
+    in the ring's second use, of phase 1; and `rounds`, so that every slot is used in phase 0 again.
+    """
+    depths = set(depths)
+    return {*SHORT, *(depth + 2 for depth in depths), rounds(depths)}

@@ -1,0 +1,135 @@
+"""A longer example: the launch whose longest program makes at least so many iterations.
+
+Which arguments drive the loop is read off the graph, which ones the grid off the launch; their names mean nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from twill.errors import TwillError
+from twill.frontend.launch import ArgumentSpec, Launch
+from twill.frontend.trips import descriptor_extents, driving_arguments, largest_trip_count
+from twill.ir.graph import Graph
+
+_MOST_ELEMENTS = 1 << 25  # of a tensor of the longer example
+_INTEGERS = ("i32", "i64")
+_ATTEMPTS = 8
+
+
+def lengthened(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
+    """`launch` with larger arguments and tensors, so that its longest program makes `trip_count` iterations or more.
+
+    One argument that drives the loop grows, alone or with one that drives the grid (a causal loop needs more rows to
+    see more columns), by the same factor. A tensor's extents that are multiples of its old value grow with it, and
+    scalars that hold strides of such a tensor follow. None when no such launch is found; the launch itself when it
+    is long enough.
+    """
+    try:
+        if largest_trip_count(graph, launch) >= trip_count:
+            return launch
+        for names in _candidates(graph, launch):
+            for attempt in range(_ATTEMPTS):
+                longer = _scaled(graph, launch, names, trip_count + attempt)
+                if longer is not None and _reaches(graph, longer, trip_count):
+                    return longer
+    except TwillError:
+        pass  # bounds that only the running kernel knows
+    return None
+
+
+def _candidates(graph: Graph, launch: Launch) -> Iterator[tuple[str, ...]]:
+    """Arguments to grow together, single ones first."""
+    driving = driving_arguments(graph, launch)
+    others = [name for name in _grid_arguments(launch) if name not in driving]
+    yield from ((name,) for name in driving)
+    yield from itertools.product(driving, others)
+    yield from ((name,) for name in others)
+
+
+def _grid_arguments(launch: Launch) -> list[str]:
+    """Integer arguments that the grid follows."""
+    found = []
+    for spec in launch.arguments:
+        if _positive(spec):
+            value = int(str(spec.value))
+            grids = {_grid(launch, {spec.name: value * factor}) for factor in (1, 2, 5)}
+            if len(grids) > 1:
+                found.append(spec.name)
+    return found
+
+
+def _grid(launch: Launch, values: Mapping[str, int]) -> tuple[int, int, int] | None:
+    try:
+        return launch.with_values(values).grid
+    except TwillError:
+        return None
+
+
+def _positive(spec: ArgumentSpec) -> bool:
+    return spec.kind == "scalar" and spec.dtype in _INTEGERS and isinstance(spec.value, int) and spec.value > 0
+
+
+def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: int) -> Launch | None:
+    """The launch with `names` larger by the factor from its own trip count to `trip_count`; None if it has no sense."""
+    own = max(1, largest_trip_count(graph, launch))
+    values: dict[str, int] = {}
+    for name in names:
+        spec = launch.argument(name)
+        if not _positive(spec):
+            return None
+        old = int(str(spec.value))
+        unit = math.lcm(launch.multiple(name), math.gcd(old, 16))  # what the kernel was compiled for holds on
+        values[name] = -(-old * trip_count // own // unit) * unit
+    sizes = {int(str(launch.argument(name).value)): value for name, value in values.items()}
+    tensors = {spec.name: _grown(spec, sizes) for spec in launch.arguments if spec.shape is not None}
+    strides = _strides(launch, tensors)
+    if strides is None or any(math.prod(spec.shape or ()) > _MOST_ELEMENTS for spec in tensors.values()):
+        return None
+    for spec in launch.arguments:
+        if _positive(spec) and spec.name not in values and spec.value in strides:
+            values[spec.name] = strides[int(str(spec.value))]
+            if values[spec.name] % launch.multiple(spec.name):
+                return None
+    arguments = tuple(tensors.get(spec.name, spec) for spec in launch.arguments)
+    return replace(launch, arguments=arguments).with_values(values)
+
+
+def _grown(spec: ArgumentSpec, sizes: Mapping[int, int]) -> ArgumentSpec:
+    """A tensor whose extents follow the arguments: sizes maps old values to new ones. Gaps between rows stay."""
+    assert spec.shape is not None
+    assert spec.strides is not None
+    shape = []
+    for extent in spec.shape:
+        old = max((size for size in sizes if extent % size == 0 and extent), default=0)
+        shape.append(extent // old * sizes[old] if old else extent)
+    strides = list(spec.strides)
+    for axis, stride in enumerate(spec.strides):
+        inner = [at for at in range(len(shape)) if spec.strides[at] < stride]
+        scale = math.prod(shape[at] for at in inner), max(1, math.prod(spec.shape[at] for at in inner))
+        strides[axis] = stride if scale[0] == scale[1] else -(-stride * scale[0] // scale[1] // 8) * 8
+    return replace(spec, shape=tuple(shape), strides=tuple(strides))
+
+
+def _strides(launch: Launch, tensors: Mapping[str, ArgumentSpec]) -> dict[int, int] | None:
+    """New values of the strides that changed, by old value; None when one of them becomes two different ones."""
+    found: dict[int, set[int]] = {}
+    for name, new in tensors.items():
+        for old, stride in zip(launch.argument(name).strides or (), new.strides or (), strict=True):
+            found.setdefault(old, set()).add(stride)
+    held = {spec.value for spec in launch.arguments if _positive(spec)}
+    if any(len(new) > 1 for old, new in found.items() if old in held and old > 1):
+        return None
+    return {old: next(iter(new)) for old, new in found.items() if old > 1 and new != {old}}
+
+
+def _reaches(graph: Graph, launch: Launch, trip_count: int) -> bool:
+    """It runs so long, and rows start where TMA can read them, at multiples of 16 bytes."""
+    if launch.grid is None or min(launch.grid) < 1:
+        return False
+    rows = descriptor_extents(graph, launch).values()
+    aligned = all(stride % 8 == 0 for _, strides in rows for stride in strides[:-1])
+    return aligned and largest_trip_count(graph, launch) >= trip_count
