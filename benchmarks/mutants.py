@@ -126,6 +126,8 @@ class _Module:
         for node in ast.walk(role):
             if isinstance(node, (ast.FunctionDef, ast.For, ast.If)):
                 yield node.body
+            if isinstance(node, ast.If) and node.orelse:
+                yield node.orelse
 
 
 def _block(module: _Module, role: ast.FunctionDef, block: Sequence[ast.stmt]) -> Iterator[Mutant]:

@@ -1,6 +1,7 @@
 """Proof that the emulator bites: every shipped module broken in every way of `benchmarks.mutants`, and emulated.
 
     python -m benchmarks.mutation [--modules NAME ...] [--kinds KIND ...] [--limit N] [--twins] [--output FILE]
+    python -m benchmarks.mutation --resume FILE ... | --explain
 
 A mutant is run to its first report. Survivors are listed one by one: equivalent, where
 `benchmarks.mutation_equivalents` says why, or a hole; holes end the command with exit code 1.
@@ -9,6 +10,9 @@ Modules that differ from another in the name of the dtype only are left out unle
 
 from __future__ import annotations
 
+import hashlib
+import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,9 +29,9 @@ from rich.table import Table
 from benchmarks import record
 from benchmarks.mutants import KINDS, Mutant, mutants
 from benchmarks.mutation_equivalents import justified
-from benchmarks.mutation_trial import CAUGHT_BY, NAMES, Verdict, paths, trial
-
-SEEDS = (0, 1, 2)
+from benchmarks.mutation_page import cells, counted
+from benchmarks.mutation_trial import NAMES, SEEDS, Verdict, paths, trial
+from twill.schedule.document import write_text
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,11 +41,28 @@ SEEDS = (0, 1, 2)
 @click.option("--twins", is_flag=True, help="Also the bf16 modules that are their fp16 twins but for the dtype.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The result file.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A result file whose verdicts on unchanged modules stand.",
+)
+@click.option("--explain", is_flag=True, help="Run nothing: explain the survivors of the result file anew.")
 def main(
-    modules: tuple[str, ...], kinds: tuple[str, ...], limit: int | None, twins: bool, workers: int, output: Path | None
+    modules: tuple[str, ...],
+    kinds: tuple[str, ...],
+    limit: int | None,
+    twins: bool,
+    workers: int,
+    output: Path | None,
+    resume: Path | None,
+    explain: bool,
 ) -> None:
     """Break the shipped modules on purpose and count what the emulator catches."""
-    console = record.console()
+    if explain:
+        target = output or record.RESULTS / "mutation.json"
+        document = explained(read(target))
+        write_text(target, json.dumps(document, indent=1) + "\n")
+        sys.exit(reported(document["results"]["mutants"], [], document["provenance"], target))
     names = modules or tuple(name for name in NAMES if twins or not is_twin(name))
     todo = [
         (name, number, mutant)
@@ -54,21 +75,52 @@ def main(
     if not todo:
         raise click.UsageError("these modules have no mutant of these kinds.")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
+    of, kept = len(todo), [] if resume is None else still_valid(read(resume))
+    judged = {(row["module"], row["number"]) for row in kept}
+    kept = [row for row in kept if any((row["module"], row["number"]) == (name, number) for name, number, _ in todo)]
+    todo = [each for each in todo if each[:2] not in judged]
     rows, broken, interrupted = run(names, todo, workers)
+    rows = sorted([*kept, *rows], key=lambda row: (names.index(row["module"]), row["number"]))
     whole = not (modules or kinds or limit or interrupted)
-    facts = {"modules": list(names), "seeds": list(SEEDS), "interrupted": interrupted, "of": len(todo)}
+    facts = {
+        "modules": list(names),
+        "sources": {name: digest(name) for name in names},
+        "twins": [name for name in NAMES if is_twin(name) and name not in names],
+        "seeds": list(SEEDS),
+        "interrupted": interrupted,
+        "of": of,
+        "resumed": len(kept),
+    }
     target = record.write("mutation", results(rows), output or (None if whole else Path("mutation.json")), facts)
+    sys.exit(reported(rows, broken, facts, target))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result file of this benchmark. Raises UsageError."""
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise click.UsageError(f"cannot read {path}: {error}.") from None
+    if not isinstance(document, dict) or document.get("benchmark") != "mutation":
+        raise click.UsageError(f"{path} is no result of this benchmark.")
+    return document
+
+
+def reported(rows: Sequence[Mapping[str, Any]], broken: Sequence[str], facts: Mapping[str, Any], target: Path) -> int:
+    """Print the tables; the exit code."""
+    console = record.console()
     console.print(table(rows))
     console.print(survivors(rows))
     holes = [row for row in rows if row["caught_by"] is None and row["equivalent"] is None]
     equivalent = sum(row["equivalent"] is not None for row in rows)
     console.print(
-        f"{len(rows)} of {len(todo)} mutants of {len(names)} modules: {len(rows) - equivalent - len(holes)} caught, "
-        f"{equivalent} equivalent, {len(holes)} holes; wrote {os.path.relpath(target)}"
+        f"{len(rows)} of {facts['of']} mutants of {len(facts['modules'])} modules: "
+        f"{len(rows) - equivalent - len(holes)} caught, {equivalent} equivalent, {len(holes)} holes; "
+        f"wrote {os.path.relpath(target)}"
     )
     for failure in broken:
         console.print(f"failed unbroken: {failure}", style="red", markup=False)
-    sys.exit(130 if interrupted else 1 if holes or broken else 0)
+    return 130 if facts["interrupted"] else 1 if holes or broken else 0
 
 
 def is_twin(name: str) -> bool:
@@ -79,6 +131,43 @@ def is_twin(name: str) -> bool:
     return source.replace("bfloat16", "float16").replace("bf16", "f16") == twin
 
 
+def digest(name: str) -> str:
+    """Of a module's source, so that results can be told to be of it."""
+    return hashlib.sha256(paths(name)[0].read_bytes()).hexdigest()[:16]
+
+
+def still_valid(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a result whose modules are as they were, explained anew."""
+    rows = document["results"]["mutants"]
+    sources = document["provenance"]["sources"]
+    same = {name for name, was in sources.items() if name in NAMES and digest(name) == was}
+    return _explained([row for row in rows if row["module"] in same])
+
+
+def explained(document: dict[str, Any]) -> dict[str, Any]:
+    """A result file's document with its survivors justified anew.
+
+    Raises UsageError when a module has changed since it was run.
+    """
+    changed = [name for name, was in document["provenance"]["sources"].items() if digest(name) != was]
+    if changed:
+        raise click.UsageError(f"{', '.join(changed)} changed since the run: run them again.")
+    return {**document, "results": results(_explained(document["results"]["mutants"]))}
+
+
+def _explained(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    sources = {name: paths(name)[0].read_text() for name in {row["module"] for row in rows}}
+    made = {name: mutants(text) for name, text in sources.items()}
+    found = []
+    for row in rows:
+        mutant = made[row["module"]][row["number"]]
+        if (mutant.line, mutant.kind, mutant.change) != (row["line"], row["kind"], row["change"]):
+            raise click.UsageError(f"{row['module']} has other mutants since the run: run it again.")
+        why = justified(row["module"], mutant, sources[row["module"]]) if row["caught_by"] is None else None
+        found.append({**row, "equivalent": why})
+    return found
+
+
 def run(
     names: Sequence[str], todo: Sequence[tuple[str, int, Mutant]], workers: int
 ) -> tuple[list[dict[str, Any]], list[str], bool]:
@@ -87,7 +176,7 @@ def run(
     broken: list[str] = []
     interrupted = False
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ProcessPoolExecutor(workers, initializer=_deaf) as pool, Progress(*columns, transient=True) as progress:
+    with _pool(workers) as pool, Progress(*columns, transient=True) as progress:
         futures: dict[Future[Verdict], int] = {}
         for start, name in enumerate(names):
             futures[pool.submit(trial, name, -1, SEEDS)] = -1 - start
@@ -105,9 +194,16 @@ def run(
                     broken.append(f"{names[-1 - at]}: {verdict.report}")
         except KeyboardInterrupt:
             interrupted = True
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in futures:
+                future.cancel()
     sources = {name: paths(name)[0].read_text() for name in names}
     return [_row(*todo[at], done[at], sources) for at in sorted(done)], broken, interrupted
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Processes of one thread each: the products are small, and threads of several processes wait for each other."""
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # read where numpy and torch are imported
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_deaf)
 
 
 def _deaf() -> None:
@@ -122,21 +218,13 @@ def _row(name: str, number: int, mutant: Mutant, verdict: Verdict, sources: Mapp
         "statement": mutant.statement, "change": mutant.change,
         "caught_by": verdict.caught_by, "case": verdict.case, "seed": verdict.seed, "runs": verdict.runs,
         "equivalent": justified(name, mutant, sources[name]) if survived else None,
+        "ordered": list(verdict.ordered), "unordered": list(verdict.unordered),
     }  # fmt: skip
 
 
 def results(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Counts by kind of mutation, and every mutant."""
     return {"kinds": {kind: dict(counts) for kind, counts in counted(rows).items()}, "mutants": list(rows)}
-
-
-def counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Counter[str]]:
-    """By kind: how many were caught by what, "equivalent" and "survived"."""
-    counts: dict[str, Counter[str]] = {}
-    for row in rows:
-        fate = row["caught_by"] or ("equivalent" if row["equivalent"] else "survived")
-        counts.setdefault(row["kind"], Counter())[fate] += 1
-    return {kind: counts[kind] for kind in KINDS if kind in counts}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -147,10 +235,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     counts = counted(rows)
     total: Counter[str] = sum(counts.values(), Counter())
     for kind, fates in [*counts.items(), ("all", total)]:
-        caught = Counter({fate: count for fate, count in fates.items() if fate not in ("equivalent", "survived")})
-        by = ", ".join(f"{CAUGHT_BY.get(fate, fate)} {count}" for fate, count in caught.most_common())
-        numbers = (fates.total(), caught.total(), fates["equivalent"], fates["survived"])
-        shown.add_row(kind, *map(str, numbers), by)
+        shown.add_row(kind, *cells(fates))
     return shown
 
 

@@ -1,131 +1,268 @@
-"""Mutants that no run can tell from the module they were made from, and why."""
+"""Surviving mutants that are no faults, and why.
+
+Each entry names the kinds, the place and the change it speaks of as narrowly as its reason holds; what is left over
+is a hole. That a survivor survives every interleaving at the trip counts tried is found by the run itself
+(`ordered` in its row); a reason says why that is so, and for every trip count.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from benchmarks.mutants import Mutant
+from twill.emulate.rings import ring_depths
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a mutant is. before: the lines of its function above it; following: the statement below."""
+
+    module: str
+    mutant: Mutant
+    text: str
+    before: tuple[str, ...]
+    following: str
 
 
 @dataclass(frozen=True)
 class Equivalent:
-    """Surviving mutants of `kinds` in modules matching `modules`, whose statement and the line after it match
-    `statement` (a regular expression on both, joined by a line feed), are right because of `reason`."""
+    """Survivors of `kinds` are right because of `reason`, where all of the others hold.
+
+    statement, following, change, modules, role: regular expressions searched for in the statement, in the line below
+    it, in what was changed, in the module's name and in its function's. where: anything else.
+    """
 
     kinds: tuple[str, ...]
-    statement: str
     reason: str
-    modules: str = ""
+    statement: str = ""
+    following: str = ""
     change: str = ""
+    modules: str = ""
+    role: str = ""
+    where: Callable[[Site], bool] = lambda site: True
 
-    def covers(self, module: str, mutant: Mutant, following: str) -> bool:
-        return (
-            mutant.kind in self.kinds
-            and re.search(self.modules, module) is not None
-            and re.search(self.change, mutant.change) is not None
-            and re.search(self.statement, f"{mutant.statement}\n{following}") is not None
-        )
+    def covers(self, site: Site) -> bool:
+        mutant = site.mutant
+        pairs = (
+            (self.statement, mutant.statement), (self.following, site.following), (self.change, mutant.change),
+            (self.modules, site.module), (self.role, mutant.role),
+        )  # fmt: skip
+        return mutant.kind in self.kinds and all(re.search(*pair) for pair in pairs) and self.where(site)
 
 
-_LAST = ("drop-arrive", "move-arrive", "slot-arrived", "ring-modulo", "predicate-dropped")
+def _stores_once(site: Site) -> bool:
+    """No TMA store of the role lies above."""
+    return not any("tma_store(" in line for line in site.before)
+
+
+def _unfilled(site: Site) -> bool:
+    """It stands where the iterations are too few to use a slot twice, in a ring even one slot shorter."""
+    fewest = _short_loops(site.text).get(site.mutant.line)
+    return fewest is not None and fewest <= min(
+        (depth for depth in ring_depths(site.text).values() if depth > 1), default=0
+    )
+
+
+@lru_cache(maxsize=16)
+def _short_loops(text: str) -> dict[int, int]:
+    """By line, the k of the branch `if n >= k: ... else:` in whose else part it lies."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.If(test=ast.Compare(ops=[ast.GtE()], comparators=[ast.Constant(value=int(least))])):
+                for statement in node.orelse:
+                    assert statement.end_lineno is not None
+                    found.update(dict.fromkeys(range(statement.lineno, statement.end_lineno + 1), least))
+    return found
+
+
+def _turn_above(site: Site) -> bool:
+    """The loop body waits for a turn of iteration i above."""
+    body = site.before[max((at for at, line in enumerate(site.before) if line.startswith("for ")), default=0) :]
+    return any(re.match(r"mbarrier\.wait\(turn_\d+\.index\(i % (\d+)\), \(i // \1\) & 1\)", line) for line in body)
+
+
+def _behind_turns(site: Site) -> bool:
+    """What was set up last before the fence is a turn's barrier."""
+    return any("mbarrier.init(turn_" in line for line in site.before[-1:])
+
+
+def _moved_release(ring: str) -> Callable[[Site], bool]:
+    """The release of `ring`, a regular expression, is what moved, or what the wait for an MMA moved behind."""
+    return lambda site: re.search(ring, f"{site.mutant.statement}\n{site.following}") is not None
+
+
+_MOVED = ("move-arrive", "move-mma-wait")
+_LAST = r"^mbarrier\.arrive\({}\.index\(\(n "
+_D64, _D64_CAUSAL = r"^attention_d64_(fp|bf)16", r"^attention_d64_causal_"
 
 EQUIVALENTS = (
     Equivalent(
-        ("drop-store-wait", "move-store-wait", "store-wait-depth"), r"\n\w+_stage\.store\(",
-        "Nothing is in flight before the stage is written, for a thread block stores once.",
+        ("drop-store-wait", "move-store-wait", "store-wait-depth"),
+        "No store is in flight before the stage is first written: a role stores it once.",
+        following=r"^\w+_stage\.store\(", where=_stores_once,
     ),
     Equivalent(
-        ("drop-wait", "move-wait", "phase-stuck"), r"^mbarrier\.wait\(turn_",
-        "A turn orders the issue of two groups' MMAs, for speed; the tiles have barriers of their own.",
+        ("phase-stuck", "ring-modulo", "drop-arrive", "slot-arrived", *_MOVED),
+        "This loop has fewer iterations than the shortest ring has slots: phases are 0, indexes the same modulo one "
+        "less, and no load waits for a release.",
+        where=_unfilled,
     ),
     Equivalent(
-        ("move-arrive",), r"^mbarrier\.arrive\(turn_",
-        "A turn orders the issue of two groups' MMAs, for speed; given early it lets them overlap, no more.",
+        ("drop-arrive", "move-arrive", "predicate-dropped"),
+        "Released behind the loop: only the load a ring's depth of iterations later waits for this slot, and there is "
+        "none.",
+        _LAST.format(r"\w+_empty"),
     ),
     Equivalent(
-        _LAST, r"^mbarrier\.arrive\(turn_\d+\.index\(\(n ",
-        "The last turn is given after the loop, where no group waits for one any more.",
+        ("move-mma-wait",),
+        "It moves behind a release that no load waits for: there is none a ring's depth of iterations later.",
+        following=_LAST.format(r"\w+_empty"),
     ),
     Equivalent(
-        _LAST, r"^mbarrier\.arrive\(\w+_empty\.index\(\(n ",
-        "The last slots are released after the loop, where no load waits for one any more.",
+        ("slot-arrived", "ring-modulo"),
+        "Given behind the loop, to another slot. By the load or the turn that this group has waited for, the other "
+        "group has made every release that a load still waits for, so this one adds to a phase that no load waits for.",
+        _LAST.format(r"\w+_empty"),
     ),
     Equivalent(
-        ("move-mma-wait",), r"\nmbarrier\.arrive\(\w+_empty\.index\(\(n ",
-        "It moves behind a release that no load waits for any more.",
+        ("drop-arrive", "move-arrive", "slot-arrived", "ring-modulo"),
+        "The last turn is given behind the loop, where the other group waits for none; by the turn that this group has "
+        "waited for, the other has passed its waits for earlier ones in other slots.",
+        _LAST.format(r"turn_\d+"),
     ),
     Equivalent(
-        ("drop-wait", "move-wait"), r"^mbarrier\.wait\(\w+_full\..*\nmbarrier\.wait\(turn_",
-        "The turn waited for next is given after the other group's wait for the same slot, so the load is ordered "
+        ("drop-wait", "move-wait"),
+        "A turn orders the issue of two groups' MMAs, for speed: the tiles they read have barriers of their own. "
+        "Without this wait, or with it behind the MMA, the other turns and the rings still keep a group from giving a "
+        "turn again before the other has looked.",
+        r"^mbarrier\.wait\(turn_",
+    ),
+    Equivalent(
+        ("move-arrive",),
+        "A turn orders the issue of two groups' MMAs, for speed; given before the MMA it lets the two overlap.",
+        r"^mbarrier\.arrive\(turn_",
+    ),
+    Equivalent(
+        ("drop-wait", "move-wait"),
+        "The turn waited for next is given behind the other group's wait for the same slot, which orders the load "
         "before it.",
+        r"^mbarrier\.wait\(\w+_full\.", r"^mbarrier\.wait\(turn_",
     ),
     Equivalent(
-        ("move-expect",), r"^mbarrier\.expect\(",
-        "The expect is the barrier's only arrival, so the phase cannot end before it; the transaction count may be "
-        "negative until then.",
+        ("drop-wait", "move-wait"),
+        "The turn of the same iteration, waited for above, is given behind the other group's wait for the same slot, "
+        "which orders the load before it.",
+        r"^mbarrier\.wait\(k_tile_ring_full\.index\(i % 3\), \(i // 3\) & 1\)", role="consumer0", modules=_D64,
+        where=_turn_above,
     ),
     Equivalent(
-        ("mma-wait-depth", "store-wait-depth"), "", "Waiting for more than is needed only costs time.",
-        change="depth 1 becomes 0",
+        ("move-expect",),
+        "The expect is the barrier's only arrival, so the phase cannot end before it; until then the transaction count "
+        "is negative, which PTX allows.",
+        r"^mbarrier\.expect\(",
     ),
     Equivalent(
-        ("ring-depth",), "", "A ring used as one slot less, by all roles alike, is a correct ring with less overlap."
+        ("mma-wait-depth", "store-wait-depth"), "Waiting for more than is needed only costs time.",
+        change="depth [1-9] becomes 0",
     ),
     Equivalent(
-        ("predicate-dropped",), r"^mbarrier\.wait\(\w+_empty",
-        "Waiting without cause for a slot that is always released again only costs time.",
+        ("ring-depth",),
+        "A turn counted with one slot less by both groups: the other turns keep a group from giving it twice before "
+        "the other has looked. Where the first turns are waited for by no one, a wait may pass early, which lets two "
+        "MMAs overlap.",
+        r"^turn_",
     ),
     Equivalent(
-        ("drop-wait", "move-wait"), r"^mbarrier\.wait\(a_tile_1_ring_empty",
-        "The loader has waited for B's slot of the same iteration, which group 2 releases after the same MMA.",
-        modules="^matmul",
+        ("ring-depth",), "A ring used as one slot less, by all roles alike, is a correct ring with less overlap.",
+        r"_ring$",
     ),
     Equivalent(
-        ("move-arrive", "move-mma-wait"), r"a_tile_1_ring_empty\.index\(\(i \+ 2",
+        ("move-fence",),
+        "The barriers set up last are a turn's: threads alone arrive and wait there, and the start of the roles orders "
+        "them. The fence still covers all that TMA completes on.",
+        r"^fence_async_shared\(", change="^moved before", where=_behind_turns,
+    ),
+    Equivalent(
+        ("predicate-dropped",),
+        "It waits at one more iteration, where the loader loads nothing to this ring: before the ring's first load the "
+        "wait passes at once; behind the last, the release it waits for is given, and no load follows that could miss "
+        "it.",
+        r"^mbarrier\.wait\(\w+_empty\.", role="loader",
+    ),
+    Equivalent(
+        ("slot-arrived",),
+        "The loop's releases go to the slot after their own. The loads, issued in order, use such a release no earlier "
+        "than the late one of the slot before; and by the turns the other group has released a slot before this one "
+        "does so twice, but at the end, where no load follows.",
+        r"^mbarrier\.arrive\([kv]_tile_ring_empty\.index\(\(?i ", role="consumer", modules="^attention_",
+    ),
+    Equivalent(
+        _MOVED,
+        "The slot is filled again when both groups have released it, and the other does so only behind the turn of "
+        "this iteration, which this group gives behind the wait.",
+        role="consumer1", modules=_D64, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 2\) % 4\)"),
+    ),
+    Equivalent(
+        ("drop-wait",),
+        "K's ring has two slots less: before V of iteration i the loader fills K's slot of iteration i, for which both "
+        "groups have released K of iteration i - 3, behind their wait for the MMA that read V of iteration i - 5.",
+        r"^mbarrier\.wait\(v_tile_ring_empty\.index\(i % 5\)", role="loader", modules=_D64_CAUSAL,
+    ),
+    Equivalent(
+        _MOVED,
+        "K's ring has two slots less: before it fills this slot with V of iteration i + 4, the loader fills K's of "
+        "that iteration, for which the group releases K of iteration i + 1, behind the wait.",
+        role="consumer", modules=_D64_CAUSAL, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 4\) % 5\)"),
+    ),
+    Equivalent(
+        ("move-arrive",),
+        "Before it fills this slot with V of iteration i + 2, the loader fills K's of that iteration, for which the "
+        "group releases K of iteration i, behind the same wait.",
+        r"^mbarrier\.arrive\(v_tile_ring_empty\.index\(\(i \+ 2\) % 3\)", role="consumer0",
+        modules=r"^attention_d128_(fp|bf)16",
+    ),
+    Equivalent(
+        ("drop-wait",),
+        "Before V of an iteration the loader fills K of the same one, for which both groups have released K's slot, at "
+        "the end of an iteration in which they were done with V's.",
+        r"^mbarrier\.wait\(v_tile_ring_empty\.index\(i % 3\)", role="loader", modules="^attention_dq_",
+    ),
+    Equivalent(
+        _MOVED,
+        "Before it fills this slot, with V three iterations later, the loader fills K's of that iteration, for which "
+        "the group releases K of this one, at its end.",
+        role="consumer", modules="^attention_dq_", where=_moved_release(r"v_tile_ring_empty\.index\(i % 3\)"),
+    ),
+    Equivalent(
+        ("drop-wait",),
+        "The loader has waited for B's slot of the same iteration, which consumer1 releases behind the same MMA, and "
+        "consumer1 alone reads the lower half of A.",
+        r"^mbarrier\.wait\(a_tile_1_ring_empty\.index\(i % 3\)", role="loader", modules="^matmul_",
+    ),
+    Equivalent(
+        _MOVED,
         "The loader fills this slot after B's of the same iteration, which the group releases behind the wait.",
-        modules="^matmul",
+        role="consumer1", modules="^matmul_", where=_moved_release(r"a_tile_1_ring_empty\.index\(\(i \+ 2\) % 3\)"),
     ),
     Equivalent(
-        ("move-arrive",), r"^mbarrier\.arrive\(b_tile_ring_empty\.index\(\(i \+ 2",
-        "The loader fills this slot after A's upper half of the same iteration, which the group releases behind the "
-        "wait.",
-        modules="^matmul",
-    ),
-    Equivalent(
-        ("slot-arrived",), r"^mbarrier\.arrive\(k_tile_ring_empty\.index\(i ",
-        "The loader fills slots in order: what one slot gives early is used only after the slot before, given late.",
-        modules="^attention_d",
-    ),
-    Equivalent(
-        ("drop-wait", "move-wait"), r"^mbarrier\.wait\(v_tile_ring_empty\.index\(i % 5",
-        "K's ring is two slots shorter, and its slot of the same iteration is released after V's was read.",
-        modules="^attention_d64_causal",
-    ),
-    Equivalent(
-        ("move-arrive", "move-mma-wait"), r"v_tile_ring_empty\.index\(\(i \+ 4\) % 5",
-        "K's ring is two slots shorter, and the loader waits for a later release of K before it fills this slot.",
-        modules="^attention_d64_causal",
+        ("move-arrive",),
+        "The loader fills this slot after that of A's upper half of the same iteration, which this group releases "
+        "behind the wait.",
+        r"^mbarrier\.arrive\(b_tile_ring_empty\.index\(\(i \+ 2\) % 3\)", role="consumer0", modules="^matmul_",
     ),
 )  # fmt: skip
 
 
-_ONCE = ("phase-stuck", "drop-arrive", "slot-arrived", "ring-modulo", "move-arrive", "move-mma-wait")
-
-
-def _block_above(lines: list[str], line: int) -> list[str]:
-    """The lines of the function above `line`, back to its last `# epilogue` or its start."""
-    above = lines[: line - 1]
-    starts = [
-        at for at, text in enumerate(above) if text.startswith("def ") or "# epilogue" in text or "# after the" in text
-    ]
-    return above[starts[-1] :] if starts else above
-
-
 def justified(module: str, mutant: Mutant, text: str) -> str | None:
-    """Why a survivor of `module` is no fault, None when the table does not say. text: the unbroken source."""
+    """Why a survivor of `module` is no fault, None when no entry says so. text: the unbroken source."""
     lines = text.splitlines()
-    if mutant.kind in _ONCE and any("# too few iterations" in line for line in _block_above(lines, mutant.line)):
-        return "This loop runs only when the pipeline is not filled, so no slot is used twice."
+    start = next((at for at in range(mutant.line - 1, -1, -1) if lines[at].startswith("def ")), 0)
+    before = tuple(line.strip() for line in lines[start : mutant.line - 1])
     following = lines[mutant.line].strip() if mutant.line < len(lines) else ""
-    return next((entry.reason for entry in EQUIVALENTS if entry.covers(module, mutant, following)), None)
+    site = Site(module, mutant, text, before, following)
+    return next((entry.reason for entry in EQUIVALENTS if entry.covers(site)), None)

@@ -1,30 +1,28 @@
-"""One mutant through the emulator: what catches it, and when.
+"""One mutant through `twill verify`'s emulation: what catches it, and when.
 
-A module's example is made so long that its deepest ring is used three times over; the one that ships with the
-attention kernels has four iterations, in which a ring of three slots never comes round.
+A mutant runs on exactly the cases and seeds that `twill.emulate.verify_file` runs the module on, to its first
+report; only their order differs, so that most mutants are caught by the first. Where a run is *ordered* (see
+`twill.emulate.ordering`) it answers for every interleaving, and the other seeds of its case are left out.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import tempfile
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from benchmarks.mutants import Mutant, mutants, ring_depths
+from benchmarks.mutants import Mutant, mutants
 from twill.emulate import cases
 from twill.emulate.cases import Case
-from twill.emulate.verify import _verify
+from twill.emulate.verify import MORE_SEEDS, PROGRAMS, SEEDS, loaded, runs_of
 from twill.errors import InputError, Unsupported
 from twill.shipped import VARIANTS, module_path, schedule_path
 
-TRIPS = (0, 1, 2, 3, 5, 7)  # beside the example's own, the longest
 MAX_STEPS = 20_000  # an unbroken program takes a few hundred
 NAMES = [variant.name for variant in VARIANTS]
+_SOON = 3  # the trip count that catches most in the shortest time
 
 # What a report's kind is called in the tables.
 CAUGHT_BY = {
@@ -38,31 +36,25 @@ CAUGHT_BY = {
 @dataclass(frozen=True)
 class Verdict:
     """caught_by: a key of CAUGHT_BY, another kind of the emulator's, or None for a survivor. case, seed: of the
-    run that caught it. runs: how many were made. report: its text."""
+    run that caught it. runs: how many were made. report: its text. ordered: the trip counts at which a survivor
+    survives every interleaving; unordered: the others."""
 
     caught_by: str | None
     case: str = ""
     seed: int = 0
     runs: int = 0
     report: str = ""
+    ordered: tuple[int, ...] = ()
+    unordered: tuple[int, ...] = ()
 
 
 @lru_cache(maxsize=2)
 def prepared(name: str) -> tuple[str, tuple[Case, ...], str, tuple[Mutant, ...]]:
-    """(source, cases with the longest loop first, launcher, mutants) of a shipped module.
-
-    One thread block is run; of a causal kernel those with the shortest and the longest loop.
-    """
+    """(source, the verifier's cases, launcher, mutants) of a shipped module."""
     path, schedule = paths(name)
     text = path.read_text()
-    document = json.loads(schedule.read_text())
-    lengthen(document["launch"], 2 * max(ring_depths(text).values()) + 1)
-    with tempfile.TemporaryDirectory() as folder:
-        longer = Path(folder, schedule.name)
-        longer.write_text(json.dumps(document))
-        programs = 2 if "_causal" in name else 1
-        found, entry, _ = cases.from_schedule(path, longer, TRIPS, programs)
-    return text, tuple(sorted(found, key=lambda case: -(case.trip_count or 0))), entry, tuple(mutants(text))
+    found, entry, _ = cases.from_schedule(path, schedule, None, PROGRAMS)
+    return text, tuple(found), entry, tuple(mutants(text))
 
 
 def paths(name: str) -> tuple[Path, Path]:
@@ -71,47 +63,45 @@ def paths(name: str) -> tuple[Path, Path]:
     return module_path(variant), schedule_path(variant)
 
 
-def lengthen(launch: dict[str, Any], blocks: int) -> None:
-    """Make an attention example at least `blocks` key blocks long: its M and N, its tensors and its grid."""
-    arguments = {argument["name"]: argument for argument in launch["arguments"]}
-    if "BLOCK_N" not in arguments or "N" not in arguments or "H" not in arguments:
-        return  # not an attention kernel: its example has eight iterations
-    old = arguments["N"]["value"]
-    unit = math.lcm(arguments["BLOCK_M"]["value"], arguments["BLOCK_N"]["value"])
-    new = max(old, -(-blocks * arguments["BLOCK_N"]["value"] // unit) * unit)
-    for argument in launch["arguments"]:
-        if argument["name"] in ("M", "N"):
-            argument["value"] = new
-        if argument["kind"] == "tensor":
-            argument["shape"] = shape = [new if size == old else size for size in argument["shape"]]
-            argument["strides"] = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    launch["grid"][0] = new // arguments["BLOCK_M"]["value"]
-
-
-def judge(name: str, text: str, seeds: Sequence[int]) -> Verdict:
-    """Run source `text` in place of module `name`, to the first report: the longest loop under every seed, the
-    shorter ones under the first."""
+def judge(name: str, text: str, seeds: Sequence[int] = SEEDS) -> Verdict:
+    """Run source `text` in place of module `name`, to the first report."""
     _, found, entry, _ = prepared(name)
     path, _ = paths(name)
+    try:
+        module, launcher = loaded(path, entry, text, MAX_STEPS)
+    except (InputError, Unsupported) as error:
+        return Verdict("load", report=str(error))
     runs = 0
-    for case, seed in _order(found, seeds):
-        runs += 1
-        try:
-            report = _verify(path, [case], entry, [seed], None, (), text, MAX_STEPS)
-        except (InputError, Unsupported) as error:
-            return Verdict("load", case.name, seed, runs, str(error))
-        if report.failures:
-            failure = report.failures[0]
-            return Verdict(failure.kind, case.name, seed, runs, str(failure))
-    return Verdict(None, runs=runs)
+    left = [(case, runs_of(module, launcher, case, seeds, MORE_SEEDS)) for case in hastened(found)]
+    ordered: set[int | None] = set()
+    for sparing in (True, False):  # every case once; then the other seeds of those that are not ordered
+        for case, several in left:
+            if case.trip_count in ordered:
+                continue
+            try:
+                for run in itertools.islice(several, 1 if sparing else None):
+                    runs += 1
+                    if run.failure is not None:
+                        return Verdict(run.failure.kind, case.name, run.seed, runs, str(run.failure))
+                    if run.ordered:
+                        ordered.add(case.trip_count)
+                        break
+            except (InputError, Unsupported) as error:
+                return Verdict("load", case.name, 0, runs, str(error))
+    trips = {case.trip_count for case in found}
+    return Verdict(None, runs=runs, ordered=_sorted(ordered), unordered=_sorted(trips - ordered))
 
 
-def _order(found: Sequence[Case], seeds: Sequence[int]) -> Iterator[tuple[Case, int]]:
-    yield from ((found[0], seed) for seed in seeds)
-    yield from ((case, seeds[0]) for case in found[1:])
+def hastened(found: Sequence[Case]) -> list[Case]:
+    """The cases, a short one first, then the longest, then the others."""
+    return sorted(found, key=lambda case: (case.trip_count != _SOON, -(case.trip_count or 0)))
 
 
-def trial(name: str, number: int, seeds: Sequence[int]) -> Verdict:
+def _sorted(trips: set[int | None]) -> tuple[int, ...]:
+    return tuple(sorted(trip for trip in trips if trip is not None))
+
+
+def trial(name: str, number: int, seeds: Sequence[int] = SEEDS) -> Verdict:
     """Judge mutant `number` of module `name`; -1 is the module as it is."""
     text, _, _, made = prepared(name)
     return judge(name, made[number].apply(text) if number >= 0 else text, seeds)

@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import mutation
+from benchmarks import mutation, mutation_page, mutation_trial
 from benchmarks.mutants import KINDS, Edit, Mutant, mutants, ring_depths
 from benchmarks.mutation_equivalents import EQUIVALENTS, justified
-from benchmarks.mutation_trial import NAMES, Verdict, lengthen, paths, trial
+from benchmarks.mutation_trial import NAMES, Verdict, paths, prepared, trial
+from twill.emulate.verify import SEEDS
 
 SOURCE = """
 @gluon.jit
@@ -137,6 +138,13 @@ def test_edits_are_in_bytes():
     assert mutant.apply("é y") == "é x"
 
 
+def test_statements_of_an_else_branch_are_broken_too():
+    text = SOURCE.replace(
+        "    stage.store(s)", "    if n >= 2:\n        x = 1\n    else:\n        mbarrier.arrive(turn)"
+    )
+    assert "mbarrier.arrive(turn)" in {mutant.statement for mutant in mutants(text) if mutant.kind == "drop-arrive"}
+
+
 @pytest.mark.parametrize("kind", ["drop-wait", "drop-mma-wait", "init-count", "ring-allocation", "expect-bytes"])
 def test_a_broken_module_is_caught(kind):
     text = paths("matmul_fp16")[0].read_text()
@@ -146,29 +154,69 @@ def test_a_broken_module_is_caught(kind):
     assert verdict.report
 
 
-def test_the_unbroken_module_survives():
-    verdict = trial("matmul_fp16", -1, (0,))
+@pytest.mark.parametrize("number", range(7, 222, 18))
+def test_a_sample_is_caught_or_explained(number):
+    text, _, _, made = prepared("matmul_fp16")
+    verdict = trial("matmul_fp16", number)
+    explained = verdict.caught_by is None and not verdict.unordered and justified("matmul_fp16", made[number], text)
+    assert verdict.caught_by or explained, made[number]
+
+
+@pytest.mark.parametrize("name", ["matmul_fp16", "attention_d64_causal_fp16"])
+def test_without_the_fence_behind_the_barriers_set_up_it_is_caught(name):
+    made = prepared(name)[3]
+    numbers = [at for at, mutant in enumerate(made) if mutant.kind == "drop-fence" and "kernel" in mutant.role]
+    assert [trial(name, number, (0,)).caught_by for number in numbers] == ["fence"]
+
+
+def test_the_unbroken_module_survives_every_interleaving():
+    verdict = trial("matmul_fp16", -1)
     assert verdict.caught_by is None, verdict.report
-    assert verdict.runs > 3
+    assert verdict.ordered == (0, 1, 2, 3, 4, 5, 7, 8)
+    assert verdict.unordered == ()
+    assert verdict.runs == len(verdict.ordered)  # one answers for all seeds
 
 
-def test_a_longer_example_goes_round_its_deepest_ring():
-    launch = json.loads(paths("attention_d64_causal_fp16")[1].read_text())["launch"]
-    lengthen(launch, 11)
-    arguments = {argument["name"]: argument for argument in launch["arguments"]}
-    length = arguments["N"]["value"]
-    assert length == arguments["M"]["value"] >= 11 * 128
-    heads, rows, columns = arguments["k"]["shape"]
-    assert (heads, rows, columns) == (arguments["H"]["value"], length, 64)
-    assert arguments["k"]["strides"] == [length * 64, 64, 1]
+def test_a_short_case_comes_first_then_the_longest():
+    _, found, _, _ = prepared("matmul_fp16")
+    assert [case.trip_count for case in mutation_trial.hastened(found)] == [3, 8, 7, 5, 4, 2, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["attention_d64_causal_fp16", "attention_dq_d128_fp16"])
+def test_a_wait_behind_its_load_is_caught_by_more_seeds(name):
+    """Under the first seeds it passes; under others the release comes first, and the phase it looks for is over."""
+    made = prepared(name)[3]
+    wait = "mbarrier.wait(v_tile_ring_empty.index(i %"
+    (number,) = (
+        at for at, mutant in enumerate(made) if mutant.kind == "move-wait" and mutant.statement.startswith(wait)
+    )
+    verdict = trial(name, number)
+    assert verdict.caught_by == "deadlock"
+    assert verdict.seed >= len(SEEDS)
 
 
 def test_a_survivor_is_justified_by_what_stands_there():
-    text = "tma.store_wait(0)\no_stage.store(x)\ntma.store_wait(0)\n"
-    first = Mutant("drop-store-wait", "f", 1, "tma.store_wait(0)", "dropped", ())
-    last = Mutant("drop-store-wait", "f", 3, "tma.store_wait(0)", "dropped", ())
+    text = "def f():\n    tma.store_wait(0)\n    o_stage.store(x)\n    tma_store(o_stage)\n    tma.store_wait(0)\n"
+    text += "    o_stage.store(y)\n"
+    first = Mutant("drop-store-wait", "f", 2, "tma.store_wait(0)", "dropped", ())
+    last = Mutant("drop-store-wait", "f", 5, "tma.store_wait(0)", "dropped", ())
     assert justified("matmul_fp16", first, text)
     assert justified("matmul_fp16", last, text) is None
+
+
+def test_a_short_loop_is_told_from_one_that_uses_a_slot_twice():
+    text = "def f():\n    if n >= 2:\n        pass\n    else:\n        mbarrier.arrive(a_empty.index(i % 3), count=1)\n"
+    rings = "    a = gl.allocate_shared_memory(gl.int64, [{}, 1], barrier)\n"
+    mutant = Mutant("drop-arrive", "f", 5, "mbarrier.arrive(a_empty.index(i % 3), count=1)", "dropped", ())
+    assert justified("matmul_fp16", mutant, text + rings.format(2))
+    assert justified("matmul_fp16", mutant, text.replace("n >= 2", "n >= 4") + rings.format(2)) is None
+
+
+@pytest.mark.parametrize(("below", "right"), [("turn_0", True), ("v_tile_ring_full", False)])
+def test_the_fence_may_miss_a_turn_s_barriers_only(below, right):
+    text = f"def f():\n    mbarrier.init({below}.index(slot), count=1)\n    fence_async_shared()\n"
+    mutant = Mutant("move-fence", "f", 3, "fence_async_shared()", "moved before line 1", ())
+    assert (justified("matmul_fp16", mutant, text) is not None) is right
 
 
 def test_the_table_of_equivalents_names_kinds_that_exist():
@@ -180,7 +228,91 @@ def test_twins_differ_in_the_dtype_only():
     assert {name for name in NAMES if mutation.is_twin(name)} <= {name for name in NAMES if name.endswith("_bf16")}
 
 
-ROW = {"module": "m", "line": 1, "statement": "x", "change": "y", "kind": "drop-wait"}
+def test_every_shipped_module_is_broken_or_the_twin_of_one_that_is():
+    facts = mutation.read(mutation_page.RESULT)["provenance"]
+    assert {*facts["modules"], *facts["twins"]} == set(NAMES)
+    assert all(f"{name[:-5]}_fp16" in facts["modules"] for name in facts["twins"])
+
+
+def test_the_result_has_no_hole():
+    document = mutation.read(mutation_page.RESULT)
+    rows = document["results"]["mutants"]
+    assert len(rows) == document["provenance"]["of"] > 300
+    assert not document["provenance"]["interrupted"]
+    assert {row["kind"] for row in rows} == set(KINDS)
+    assert [row for row in rows if row["caught_by"] is None and not row["equivalent"]] == []
+
+
+def test_the_page_shows_the_result():
+    page = mutation_page.PAGE.read_text()
+    assert mutation_page.renewed(page, mutation.read(mutation_page.RESULT)) == page, (
+        "run python -m benchmarks.mutation_page"
+    )
+
+
+def test_a_file_that_is_no_result_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text("{}")
+    for name in ("a.json", "missing.json"):
+        done = CliRunner().invoke(mutation.main, ["--explain", "--output", str(tmp_path / name)])
+        assert done.exit_code == 2, done.output
+
+
+def test_survivors_are_explained_anew(tmp_path):
+    name = "matmul_fp16"
+    number, mutant = next((at, one) for at, one in enumerate(prepared(name)[3]) if one.kind == "move-expect")
+    row = {
+        "module": name, "number": number, "kind": mutant.kind, "role": mutant.role, "line": mutant.line,
+        "statement": mutant.statement, "change": mutant.change, "caught_by": None, "equivalent": None,
+        "ordered": [1], "unordered": [],
+    }  # fmt: skip
+    facts = {"modules": [name], "sources": {name: mutation.digest(name)}, "interrupted": False, "of": 1}
+    target = tmp_path / "mutation.json"
+    document = {"benchmark": "mutation", "provenance": facts, "results": {"kinds": {}, "mutants": [row]}}
+    target.write_text(json.dumps(document))
+    done = CliRunner().invoke(mutation.main, ["--explain", "--output", str(target)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(target.read_text())["results"]["mutants"][0]["equivalent"].startswith("The expect")
+    document["provenance"]["sources"][name] = "another"
+    target.write_text(json.dumps(document))
+    done = CliRunner().invoke(mutation.main, ["--explain", "--output", str(target)])
+    assert done.exit_code == 2
+    assert "changed since the run" in done.output
+
+
+def test_a_run_goes_on_from_an_earlier_one(monkeypatch, tmp_path):
+    name = "matmul_fp16"
+    made = [(at, mutant) for at, mutant in enumerate(prepared(name)[3]) if mutant.kind == "move-fence"]
+    row = {
+        "module": name, "number": made[0][0], "kind": "move-fence", "role": made[0][1].role, "line": made[0][1].line,
+        "statement": made[0][1].statement, "change": made[0][1].change, "caught_by": "fence", "equivalent": None,
+        "ordered": [], "unordered": [],
+    }  # fmt: skip
+    facts = {"modules": [name], "sources": {name: mutation.digest(name)}, "interrupted": True, "of": 2}
+    earlier, target = tmp_path / "earlier.json", tmp_path / "mutation.json"
+    earlier.write_text(json.dumps({"benchmark": "mutation", "provenance": facts, "results": {"mutants": [row]}}))
+
+    def run(names, todo, workers):
+        assert [number for _, number, _ in todo] == [number for number, _ in made[1:]]
+        return [{**row, "number": number} for _, number, _ in todo], [], False
+
+    monkeypatch.setattr(mutation, "run", run)
+    arguments = ["--modules", name, "--kinds", "move-fence", "--resume", str(earlier), "--output", str(target)]
+    done = CliRunner().invoke(mutation.main, arguments)
+    assert done.exit_code == 0, done.output
+    document = json.loads(target.read_text())
+    assert [each["number"] for each in document["results"]["mutants"]] == [number for number, _ in made]
+    assert (document["provenance"]["resumed"], document["provenance"]["of"]) == (1, len(made))
+
+
+ROW = {
+    "module": "matmul_fp16",
+    "number": 0,
+    "line": 1,
+    "statement": "x",
+    "change": "y",
+    "kind": "drop-wait",
+    "unordered": [],
+}
 
 
 def test_fates_are_counted_by_kind():
@@ -189,7 +321,7 @@ def test_fates_are_counted_by_kind():
         {**ROW, "caught_by": None, "equivalent": "Because."},
         {**ROW, "caught_by": None, "equivalent": None},
     ]
-    assert mutation.counted(rows) == {"drop-wait": {"race": 1, "equivalent": 1, "survived": 1}}
+    assert mutation_page.counted(rows) == {"drop-wait": {"race": 1, "equivalent": 1, "survived": 1}}
 
 
 def test_a_hole_ends_the_command_with_1(monkeypatch, tmp_path):
