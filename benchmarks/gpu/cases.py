@@ -27,12 +27,14 @@ class Family:
     """What is known of one kernel file beside the file itself.
 
     checks: example options of the launches that are judged. timings: of those that are timed, from
-    the launch's constants. flops: floating-point operations of the two-dimensional products of a
-    launch (masked pairs not counted). reduction_length: terms summed into one output.
+    the launch's constants. timeline: of the one whose ops are timed: 64 iterations, more programs than
+    SMs. flops: floating-point operations of the two-dimensional products of a launch (masked pairs not
+    counted). reduction_length: terms summed into one output.
     """
 
     checks: tuple[Sizes, ...]
     timings: Callable[[Mapping[str, Any]], tuple[Sizes, ...]]
+    timeline: Sizes
     flops: Callable[[Mapping[str, Any]], float]
     reduction_length: Callable[[Mapping[str, Any]], int]
 
@@ -66,6 +68,7 @@ FAMILIES: Mapping[str, Family] = {
     "attention.py": Family(
         checks=_ATTENTION_CHECKS,
         timings=_tokens((1024, 4096, 16384)),
+        timeline={"H": 4, "M": 8192, "N": 8192},
         flops=lambda a: 4 * a["D"] * _pairs(a),
         reduction_length=lambda a: max(a["N"], a["D"]),
     ),
@@ -73,6 +76,7 @@ FAMILIES: Mapping[str, Family] = {
         # Without keys the gradient is zero; attention without keys is not defined.
         checks=(*_ATTENTION_CHECKS, {"H": 2, "M": 128, "N": 0}),
         timings=_tokens((1024, 4096, 8192)),
+        timeline={"H": 8, "M": 4096, "N": 4096},
         flops=lambda a: 6 * a["D"] * _pairs(a),
         reduction_length=lambda a: max(a["N"], a["D"]),
     ),
@@ -95,6 +99,7 @@ FAMILIES: Mapping[str, Family] = {
             {"M": 8192, "N": 8192, "K": 8192},
             {"M": 8192, "N": 8192, "K": 1024},
         ),
+        timeline={"M": 2048, "N": 4096, "K": 4096},
         flops=lambda a: 2.0 * a["M"] * a["N"] * a["K"],
         reduction_length=lambda a: int(a["K"]),
     ),

@@ -30,11 +30,18 @@ def run_kernel(name: str, check_seconds: float, timing_seconds: float | None) ->
         "timings": [],
         "timing_failure": "",
     }
-    if timing_seconds is not None and not failure:
-        command = [sys.executable, "-m", "benchmarks.gpu.child", "time", name]
-        entries, result["timing_failure"] = run_process(command, timing_seconds)
-        result["timings"] = entries[1:]
-    return result
+    return result if timing_seconds is None or failure else timed(name, result, timing_seconds)
+
+
+def timed(name: str, result: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The result of a variant with its times."""
+    entries, failure = run_process([sys.executable, "-m", "benchmarks.gpu.child", "time", name], seconds)
+    return {**result, "timings": entries[1:], "timing_failure": failure}
+
+
+def run_command(command: Sequence[str], timeout_seconds: float) -> str:
+    """How a command failed, with the last line it wrote; "" when it did not. It is killed when it takes too long."""
+    return _supervised(command, timeout_seconds)
 
 
 def run_process(command: Sequence[str], timeout_seconds: float) -> tuple[list[dict[str, Any]], str]:
@@ -43,21 +50,26 @@ def run_process(command: Sequence[str], timeout_seconds: float) -> tuple[list[di
     A child that takes too long is killed with all its own children.
     """
     with tempfile.TemporaryDirectory() as folder:
-        report, errors = Path(folder, "report"), Path(folder, "errors")
+        report = Path(folder, "report")
+        failure = _supervised([*command, str(report)], timeout_seconds)
+        return _entries(report), failure
+
+
+def _supervised(command: Sequence[str], timeout_seconds: float) -> str:
+    """How a process failed, "" if it did not; one that takes too long is killed with all its own children."""
+    with tempfile.TemporaryDirectory() as folder:
+        errors = Path(folder, "errors")
         with errors.open("w") as stream:
-            child = subprocess.Popen(
-                [*command, str(report)], cwd=ROOT, stdout=stream, stderr=stream, start_new_session=True
-            )
+            child = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=stream, start_new_session=True)
             try:
                 code = child.wait(timeout_seconds)
-                failure = "" if code == 0 else _ending(code, errors)
+                return "" if code == 0 else _ending(code, errors)
             except subprocess.TimeoutExpired:
-                failure = f"did not end within {timeout_seconds:g} s"
+                return f"did not end within {timeout_seconds:g} s"
             finally:
                 if child.poll() is None:
                     os.killpg(child.pid, signal.SIGKILL)
                     child.wait()
-        return _entries(report), failure
 
 
 def _ending(code: int, errors: Path) -> str:

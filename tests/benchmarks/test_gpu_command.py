@@ -47,7 +47,7 @@ def test_the_exit_code_tells_whether_all_results_are_right(entry, code, tmp_path
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
     monkeypatch.setattr(processes, "run_process", lambda *_: ([{"module_sha256": "0"}, entry], ""))
     output = tmp_path / "result.json"
-    arguments = ["--no-timing", "--kernels", "matmul_fp16", "--output", str(output)]
+    arguments = ["--steps", "check", "--kernels", "matmul_fp16", "--output", str(output)]
     done = CliRunner().invoke(command.main, arguments)
     assert done.exit_code == code, done.output
     assert f'"passed": {"false" if code else "true"}' in output.read_text()

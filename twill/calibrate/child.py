@@ -37,19 +37,20 @@ def main(names: Sequence[str]) -> None:
         _tell({"probe": name, "reading": asdict(_measure(known[name], device.sm_count))})
 
 
-def why_no_device() -> str:
-    """Why nothing can be measured here, in a sentence; "" when it can."""
+def why_no_device(what: str = "Calibration is") -> str:
+    """Why nothing can be measured here, in a sentence; "" when it can. what: is or are measured, with its verb."""
     try:
         import torch
         import triton  # noqa: F401
     except ImportError as error:
-        return f"Calibration needs PyTorch and Triton, and this Python has no `{error.name}`."
+        return f"{what} measured with PyTorch and Triton, and this Python has no `{error.name}`."
     if not torch.cuda.is_available():
-        return "There is no CUDA device here: calibration runs its kernels on a Hopper GPU, and nothing was measured."
+        subject = what[0].lower() + what[1:]
+        return f"There is no CUDA device here: {subject} measured on a Hopper GPU, and nothing was measured."
     capability = torch.cuda.get_device_capability()
     if capability != (9, 0):
         found = f"{torch.cuda.get_device_name()} (sm_{capability[0]}{capability[1]})"
-        return f"Calibration measures a Hopper GPU (sm_90), and this one is {found}: nothing was measured."
+        return f"{what} measured on a Hopper GPU (sm_90), and this one is {found}: nothing was measured."
     return ""
 
 
@@ -113,19 +114,19 @@ def _device() -> Device:
     import triton
 
     properties = torch.cuda.get_device_properties(0)
-    driver, clock = _driver()
+    version, clock = driver()
     return Device(
         name=properties.name,
         sm_count=properties.multi_processor_count,
         clock_limit_mhz=clock,
-        driver=driver,
+        driver=version,
         torch=torch.__version__,
         triton=triton.__version__,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
 
 
-def _driver() -> tuple[str, int]:
+def driver() -> tuple[str, int]:
     """Version of the driver and the highest SM clock in MHz, as nvidia-smi states them; "unknown" and 0 without it."""
     query = ["nvidia-smi", "--query-gpu=driver_version,clocks.max.sm", "--format=csv,noheader,nounits", "--id=0"]
     try:

@@ -46,7 +46,7 @@ class Dots:
         out += self.operands.define(op.result.name)
         out.append(Mma(worker.variable(op.result.name), left, right, before, op.result.type, layout))
         out += self.turns.arrivals(scheduled, site.iteration)
-        self.flights.now.append(Flight(op.result.name, self.operands.releases(site), fed))
+        self.flights.now.append(Flight(op.result.name, site.iteration, self.operands.releases(site), fed))
         out += self._isolate_after(fed)
 
     def _isolate_before(self, fed: bool) -> list[Stmt]:

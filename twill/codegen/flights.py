@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from twill.codegen.statements import CURRENT, END, FIRST, Arrive, Barrier, Condition, MmaWait, Stmt
+from twill.codegen.statements import (
+    CURRENT,
+    END,
+    FIRST,
+    Arrive,
+    Barrier,
+    Condition,
+    Iteration,
+    Landing,
+    MmaWait,
+    Stmt,
+)
 from twill.codegen.worker import Worker
 
 
@@ -17,12 +28,13 @@ from twill.codegen.worker import Worker
 class Flight:
     """An asynchronous MMA not waited for.
 
-    value: what it makes. releases: empty barriers of the ring slots it is the last to read. fed: its
-    left operand is in registers. alive: False once a chained MMA took its accumulator over. present:
+    value: what it makes, in `iteration`. releases: empty barriers of the ring slots it is the last to read.
+    fed: its left operand is in registers. alive: False once a chained MMA took its accumulator over. present:
     holds when it really is in flight (at the top of the loop body, perhaps not in the first).
     """
 
     value: str
+    iteration: Iteration
     releases: tuple[Barrier, ...]
     fed: bool
     alive: bool = True
@@ -70,7 +82,8 @@ class Flights:
         done, self.now = self.now[:count], self.now[count:]
         named = [flight.value for flight in done if flight.alive] + [flight.value for flight in self.now if keep]
         targets = tuple(dict.fromkeys(self.worker.variable(value) for value in named))
-        out: list[Stmt] = [MmaWait(len(self.now), targets)] if targets else []
+        landings = tuple(Landing(flight.value, flight.iteration, flight.present) for flight in done)
+        out: list[Stmt] = [MmaWait(len(self.now), targets, landings)] if targets else []
         out += [Arrive(barrier, flight.present) for flight in done for barrier in flight.releases]
         return out
 
@@ -99,6 +112,7 @@ def across_back_edge(flights: Iterable[Flight], entry: Iterable[Flight], stages:
     return [
         replace(
             flight,
+            iteration=flight.iteration.shifted(-1),
             releases=tuple(replace(at, iteration=at.iteration.shifted(-1)) for at in flight.releases),
             present=() if flight.value in known else (later,),
         )
@@ -112,6 +126,7 @@ def after_loop(flights: Iterable[Flight], stages: int) -> list[Flight]:
     return [
         replace(
             flight,
+            iteration=END.shifted(flight.iteration.offset),
             releases=tuple(replace(at, iteration=END.shifted(at.iteration.offset)) for at in flight.releases),
             present=(ran,) if flight.present else (),
         )

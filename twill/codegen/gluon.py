@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from twill.codegen import compat
+from twill.codegen import compat, stamps
 from twill.codegen.expressions import Printer
-from twill.codegen.iterations import condition_text, phase_text, slot_text
+from twill.codegen.iterations import condition_text, iteration_text, phase_text, slot_text
 from twill.codegen.launcher import launcher_lines
 from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import Buffer, Plan, Role
@@ -22,6 +22,7 @@ from twill.codegen.statements import (
     Let,
     Mma,
     MmaWait,
+    Stamp,
     Stmt,
     StoreTile,
     StoreWait,
@@ -36,7 +37,7 @@ from twill.schedule.reservation import reservation_table
 def emit(plan: Plan) -> str:
     """The source of the generated module: standalone (torch and triton), with its schedule drawn on top."""
     printer = Printer()
-    roles = [line for role in plan.roles for line in ("", "", *_role(role, printer))]
+    roles = [line for role in plan.roles for line in ("", "", *_role(plan, role, printer))]
     kernel = _kernel(plan)
     definitions = printer.layouts.definitions()
     lines = [
@@ -59,6 +60,7 @@ def emit(plan: Plan) -> str:
         "",
         *definitions,
         *(_stage_layout(buffer) for buffer in plan.buffers if not buffer.filled),
+        *(("", "", *stamps.module_lines()) if plan.stamps else ()),
         *roles,
         "",
         "",
@@ -113,8 +115,10 @@ def _stage_name(buffer: Buffer) -> str:
     return f"{buffer.name.upper()}_LAYOUT"
 
 
-def _role(role: Role, printer: Printer) -> list[str]:
-    body = _Block(printer).render(role.body)
+def _role(plan: Plan, role: Role, printer: Printer) -> list[str]:
+    body = _Block(printer, plan.stamps).render(role.body)
+    if plan.stamps is not None:
+        body = [*stamps.opening_lines(plan.stamps, role), *body, *stamps.closing_lines(plan.stamps, role)]
     what = "producer" if role.producer else "consumer"
     return [
         "@gluon.jit",
@@ -126,6 +130,7 @@ def _role(role: Role, printer: Printer) -> list[str]:
 
 def _kernel(plan: Plan) -> list[str]:
     names = [descriptor.name for descriptor in plan.descriptors] + [parameter for parameter, _ in plan.scalars]
+    names += stamps.PARAMETERS if plan.stamps else ()
     body: list[str] = []
     sizes = {descriptor.name: descriptor for descriptor in plan.descriptors}
     body.append("barrier: gl.constexpr = mbarrier.MBarrierLayout()")
@@ -185,8 +190,9 @@ def _wrap(start: str, names: Iterable[str], end: str, width: int = 112) -> list[
 class _Block:
     """Prints statements, one method a kind."""
 
-    def __init__(self, printer: Printer) -> None:
+    def __init__(self, printer: Printer, kept: stamps.Stamps | None = None) -> None:
         self.p = printer
+        self.stamps = kept
 
     def render(self, statements: tuple[Stmt, ...]) -> list[str]:
         lines: list[str] = []
@@ -199,6 +205,13 @@ class _Block:
 
     def _comment(self, s: Comment) -> list[str]:
         return [f"# {s.text}"]
+
+    def _stamp(self, s: Stamp) -> list[str]:
+        assert self.stamps is not None
+        at = iteration_text(s.iteration)
+        wanted = [f"{at} < twill_limit", *map(condition_text, s.conditions)]
+        mask = wanted[0] if len(wanted) == 1 else " & ".join(f"({each})" for each in wanted)
+        return [f"twill_stamp(twill_at + {self.stamps.offset(s.number)} + ({at}), {mask})"]
 
     def _barrier(self, barrier: Barrier) -> str:
         slot = slot_text(barrier.iteration, barrier.depth) if barrier.depth else "0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from twill.codegen import stamps
 from twill.codegen.host import host
 from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import HostDescriptor, Plan
@@ -33,6 +34,8 @@ def launcher_lines(plan: Plan) -> list[str]:
         seen_default |= spec.kind == "constexpr"
     if launch.grid_text is None:
         parameters += ([] if "*" in parameters else ["*"]) + ["grid"]
+    if plan.stamps is not None:
+        parameters += [*([] if "*" in parameters else ["*"]), "twill_records=None"]
     lines = [
         f"def {plan.name}({', '.join(parameters)}):",
         f'    """Launch the kernel on the current stream; arguments as of the source kernel `{launch.kernel}`.',
@@ -58,7 +61,12 @@ def launcher_lines(plan: Plan) -> list[str]:
     for descriptor in plan.descriptors:
         lines.append(_descriptor(descriptor))
     names = [descriptor.name for descriptor in plan.descriptors] + [argument for _, argument in plan.scalars]
+    if plan.stamps is not None:
+        lines += stamps.launcher_lines(plan.stamps, tensors[0].name)
+        names += stamps.PARAMETERS
     lines.append(f"    {plan.name}_kernel[grid]({', '.join(names)}, num_warps={plan.roles[0].warps})")
+    if plan.stamps is not None:
+        lines.append("    return twill_records")
     return lines
 
 

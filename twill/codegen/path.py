@@ -81,7 +81,8 @@ class Path:
         for step in steps:
             placement = kernel.schedule.placements[step.op]
             unit = kernel.schedule.problem.op(step.op).unit
-            out.append(Comment(f"{step.op} on {unit}: stage {placement.stage}, slot {placement.slot}"))
+            text = f"{step.op} on {unit}: stage {placement.stage}, slot {placement.slot}"
+            out.append(Comment(text, step.op, base.shifted(-step.stage)))
             for op in self.worker.ops[step.op]:
                 place = self.order.places[kernel.name_of(op)]
                 self._emit(op, Site(place, base.shifted(-step.stage), tail, out))

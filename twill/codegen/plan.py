@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from twill.codegen import pipeline
 from twill.codegen.consumer import consumer_statements
@@ -15,6 +16,9 @@ from twill.frontend.launch import Launch
 from twill.ir.graph import Graph, Op
 from twill.schedule.problem import in_register_steps
 from twill.schedule.schedule import Schedule
+
+if TYPE_CHECKING:
+    from twill.codegen.stamps import Stamps
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class Plan:
     roles: tuple[Role, ...]
     isolation: int
     scalars: tuple[tuple[str, str], ...]  # plain scalars and pointers, in order: (kernel parameter, argument)
+    stamps: Stamps | None = None  # of the twin that keeps the time of each op
 
     @property
     def threshold(self) -> int:

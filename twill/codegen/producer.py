@@ -43,7 +43,8 @@ def producer_statements(kernel: Kernel, stream: Stream, preloads: tuple[Op, ...]
             conditions.append(Condition(iteration, ">=", FIRST))
         if step.stage < stream.stages - 1:
             conditions.append(Condition(iteration, "<", END))
-        body.append(Comment(f"{step.op}: stage {placement.stage}, slot {placement.slot}"))
+        text = f"{step.op}: stage {placement.stage}, slot {placement.slot}"
+        body.append(Comment(text, step.op, iteration, tuple(conditions)))
         body.append(Wait(Barrier(f"{ring}_empty", depth, iteration), empty=True, conditions=tuple(conditions)))
         body.append(_load(role, op, depth, iteration, tuple(conditions)))
     loop = For(0, tuple(body), extra=stream.stages - 1)

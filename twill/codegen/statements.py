@@ -2,7 +2,7 @@
 
     Expr  ::= Name | Literal | Index | Apply | Convert | Tile | ReadTile
     Stmt  ::= Let | Wait | Arrive | TmaLoad | Mma | MmaWait | StoreTile | TmaStore | StoreWait | Call
-            | TripCount | Comment | For | If
+            | TripCount | Comment | Stamp | For | If
 
 Iterations are symbolic: iteration 2, the loop variable minus 1, or the trip count minus 1.
 """
@@ -164,11 +164,24 @@ class Mma:
 
 
 @dataclass(frozen=True)
+class Landing:
+    """The MMA that makes `value` in `iteration` has ended, where the conditions hold."""
+
+    value: str
+    iteration: Iteration
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
 class MmaWait:
-    """Wait until at most `pending` MMAs of this role are in flight; the targets are usable after it."""
+    """Wait until at most `pending` MMAs of this role are in flight; the targets are usable after it.
+
+    landings: every MMA that has ended after it and not before.
+    """
 
     pending: int
     targets: tuple[str, ...]
+    landings: tuple[Landing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,7 +224,21 @@ class TripCount:
 
 @dataclass(frozen=True)
 class Comment:
+    """A line of words. Where it heads a scheduled op, `op` of `iteration`, done where the conditions hold."""
+
     text: str
+    op: str = ""
+    iteration: Iteration = FIRST
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Keep the clock as record `number` of `iteration`, where the conditions hold (`stamps.py` puts these in)."""
+
+    number: int
+    iteration: Iteration
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -245,6 +272,7 @@ Stmt = (
     | Call
     | TripCount
     | Comment
+    | Stamp
     | For
     | If
 )

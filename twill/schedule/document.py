@@ -102,8 +102,15 @@ def require_format(data: Any, expected: str, source: str, what: str) -> None:
 
 
 def validate(data: Any, schema_name: str, source: str) -> None:
-    """Check `data` against the JSON Schema `schema_name` of this package; the first error becomes an InputError."""
-    error = next(_validator(schema_name).iter_errors(data), None)
+    """Check `data` against the JSON Schema `schema_name` of this package; the first error becomes an InputError.
+
+    Where jsonschema is not installed, as on a machine that only runs kernels, what reads the data must do.
+    """
+    try:
+        validator = _validator(schema_name)
+    except ImportError:
+        return
+    error = next(validator.iter_errors(data), None)
     if error is None:
         return
     path = json_path(error.absolute_path)

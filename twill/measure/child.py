@@ -1,0 +1,164 @@
+"""The process that times one kernel on this machine's GPU: `python -m twill.measure.child REQUEST.json MEASURED.json`.
+
+REQUEST: schedule (path), example (options), iterations, samples. It compiles the timed twin, runs the kernel and the
+twin on the same arguments, and writes the measurement.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+from twill import __version__
+from twill.codegen.gluon import emit
+from twill.errors import CheckFailed
+from twill.measure.arguments import launch_arguments
+from twill.measure.measurement import Measurement, Sample, decode, write
+from twill.measure.predicted import fingerprint
+from twill.measure.twin import clean_twin, plan_of
+from twill.schedule import files
+
+_REPEATS = 20
+
+
+def measure(request: Mapping[str, Any]) -> Measurement:
+    """The measurement of one kernel. Raises CheckFailed when the twin's results differ from the kernel's."""
+    import torch
+
+    path = Path(request["schedule"])
+    stored = files.read(path)
+    whole, _ = plan_of(stored, str(path))
+    arguments = launch_arguments(stored, path, request["example"], "cpu")
+    timed = clean_twin(
+        stored, arguments, iterations=request["iterations"], samples=request["samples"], location=str(path),
+        tell=lambda text: print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    arguments = {name: value.cuda() if hasattr(value, "cuda") else value for name, value in arguments.items()}
+    outputs = whole.launch.outputs
+    with tempfile.TemporaryDirectory() as folder:
+        plain = getattr(_imported(Path(folder, "plain.py"), emit(whole)), whole.name)
+        twin = getattr(_imported(Path(folder, "timed.py"), timed.source), whole.name)
+        plain(**arguments)
+        torch.cuda.synchronize()
+        expected = {name: arguments[name].clone() for name in outputs}
+        records = twin(**arguments)
+        torch.cuda.synchronize()
+        for name in outputs:
+            if not torch.equal(arguments[name], expected[name]):
+                raise CheckFailed(f"the timed twin of `{whole.name}` computes another `{name}` than the kernel itself.")
+        seconds = _seconds(lambda: plain(**arguments))
+        timed_seconds = _seconds(lambda: twin(**arguments, twill_records=records))
+        records.zero_()
+        twin(**arguments, twill_records=records)  # warm: this launch is the one that counts
+        torch.cuda.synchronize()
+        words = records.cpu().tolist()
+    grid = _grid(whole.launch, arguments)
+    every = max(1, grid[0] * grid[1] * grid[2] // timed.stamps.samples)
+    samples = decode(words, timed.stamps, every)
+    sizes = {
+        spec.name: arguments[spec.name] for spec in whole.launch.arguments if spec.kind == "scalar"
+        and isinstance(arguments[spec.name], int)
+    }  # fmt: skip
+    about = {
+        **_machine(), "sizes": sizes, "grid": list(grid), "details": dict(timed.details),
+        "clocks": {"MHz while measured": _clock(samples)}, "seconds": seconds, "timed_seconds": timed_seconds,
+    }  # fmt: skip
+    notes = list(timed.notes)
+    if timed_seconds > 1.05 * seconds:
+        share = timed_seconds / seconds - 1
+        notes.append(f"Keeping the times makes the kernel {share:.0%} slower: read the cycles with that in mind.")
+    name = stored.schedule.problem.name
+    return Measurement(
+        name, fingerprint(stored.schedule), "measured", timed.stamps.probes, samples, about, tuple(notes)
+    )
+
+
+def _imported(path: Path, source: str) -> ModuleType:
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location(f"twill_measured_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Median seconds of a launch, by CUDA events."""
+    import torch
+
+    taken = []
+    for _ in range(_REPEATS):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        call()
+        end.record()
+        torch.cuda.synchronize()
+        taken.append(float(start.elapsed_time(end)) / 1e3)
+    return median(taken)
+
+
+def _grid(launch: Any, arguments: Mapping[str, Any]) -> tuple[int, int, int]:
+    changed = launch.with_values(
+        {spec.name: arguments[spec.name] for spec in launch.arguments if spec.kind == "scalar"}
+    )
+    return changed.grid or (1, 1, 1)
+
+
+def _clock(samples: tuple[Sample, ...]) -> float | None:
+    """MHz of the SM clock while the sampled roles ran: cycles over nanoseconds."""
+    rates = [
+        1e3 * (times.end_cycles - times.begin_cycles) / (times.end_ns - times.begin_ns)
+        for sample in samples
+        for times in sample.roles.values()
+        if times.end_ns > times.begin_ns
+    ]
+    return round(median(rates), 1) if rates else None
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+    import triton
+
+    from twill.calibrate.child import driver
+
+    version, limit = driver()
+    return {
+        "device": torch.cuda.get_device_name(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "twill": __version__, "torch": torch.__version__, "triton": triton.__version__, "driver": version,
+        },
+        "clock_limit_mhz": limit,
+        "commit": _commit(),
+    }  # fmt: skip
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that Twill runs from, None outside of one."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=30, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def main(request: str, target: str) -> None:
+    """Do what the request asks for."""
+    write(target, measure(json.loads(Path(request).read_text())))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
