@@ -12,7 +12,8 @@ import click
 from twill import __version__
 from twill.errors import CheckFailed, InputError, NoSchedule
 from twill.exits import Commands, check_writable, end_with, fail_with, print_json, refuse_problem, say_stopped
-from twill.options import best_option, interleaving_options, json_flag, named_values, time_limit_option
+from twill.options import best_option, interleaving_options, json_flag, named_values, sizes_option, time_limit_option
+from twill.timeline_command import timeline
 
 if TYPE_CHECKING:
     from twill.ladder import Check
@@ -26,6 +27,7 @@ def main() -> None:
     """Compile an iterative Triton kernel into a provably optimal warp-specialized one."""
 
 
+main.add_command(timeline)
 _STAGES = ("ttir", "graph", "problem", "schedule", "plan", "source")
 
 
@@ -51,6 +53,7 @@ _STAGES = ("ttir", "graph", "problem", "schedule", "plan", "source")
     show_default=True,
     help="Search the tile sizes that the kernel's tune= allows and -D does not fix; else take the example's.",
 )
+@sizes_option()
 @click.option("-o", "--output", default="build", show_default=True, help="Folder for what is written.")
 @click.option("--emit", type=click.Choice(_STAGES), help="Print one stage and stop.")
 @best_option
@@ -65,6 +68,7 @@ def compile_command(
     signature: str | None,
     subtiles: int | None,
     tune: bool,
+    sizes: dict[str, str],
     output: str,
     emit: str | None,
     best: int,
@@ -81,6 +85,7 @@ def compile_command(
     from twill import alternatives, report, summary
     from twill.compiler import compile
     from twill.ladder import climb
+    from twill.simulate.sizes import with_sizes
 
     options: dict[str, Any] = {
         "constants": constants, "example": example, "signature": signature,
@@ -98,11 +103,12 @@ def compile_command(
     check_writable(Path(output))
     with report.progress(enabled=not as_json) as tell:
         compiled = compile(kernel, arch, progress=tell, **options)
+    with_sizes(compiled.launch, sizes)  # refused before anything is written
     paths = compiled.save(output)
     stopped = any(candidate.stopped for candidate in compiled.candidates)
     say_stopped(stopped)
     if not as_json:
-        summary.print_compiled(compiled, paths)
+        summary.print_compiled(compiled, paths, sizes)
     others: alternatives.Alternatives | None = None
     if best > 1:
         with report.progress(enabled=not as_json) as tell:
@@ -117,7 +123,7 @@ def compile_command(
             others = others and alternatives.verify(others, SEEDS, tell)
     all_checks = (*checks, *(others.checks if others is not None else ()))
     if as_json:
-        data = summary.compiled_json(compiled, checks, paths)
+        data = summary.compiled_json(compiled, checks, paths, sizes)
         print_json({**data, **(alternatives.alternatives_json(others, paths, checks) if others is not None else {})})
     elif verify:
         report.print_checks(all_checks)
@@ -201,14 +207,8 @@ def schedule(graph: str, time_limit: float, formulation: str, best: int, output:
 )
 @click.option("-o", "--output", help="Write to a file instead of printing.")
 @click.option("--simulated", is_flag=True, help="Draw a simulated run with varying load latencies; predict the launch.")
-@click.option(
-    "--size",
-    "sizes",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=named_values,
-    help="Predict for this value of an integer argument of the kernel, such as M=8192; with --simulated.",
-)
+@sizes_option("; with --simulated")
+@click.option("--arch", help="Simulate with the numbers of this machine or .toml file; with --simulated.")
 @click.option("--spread", type=float, help="Standard deviation of the logarithm of load latencies; with --simulated.")
 @click.option("--slowdown", type=float, help="Factor on what loads take; with --simulated.")
 @json_flag
@@ -218,33 +218,34 @@ def show(
     output: str | None,
     simulated: bool,
     sizes: dict[str, str],
+    arch: str | None,
     spread: float | None,
     slowdown: float | None,
     as_json: bool,
 ) -> None:
     """Draw a schedule as a Gantt chart.
 
-    With --simulated, a run of it on a model of the machine whose loads vary: the interval it reaches, how busy
-    the units are, where groups wait, and the time of the kernel's launch. All of that is modelled.
+    With --simulated, a run of its kernel on a model of the machine whose loads vary: the interval it reaches,
+    how busy the units are, where groups wait, and the time of the kernel's launch. All of that is modelled.
     """
     from twill.schedule import files
     from twill.schedule.document import write_text
     from twill.schedule.render import render
 
-    if not simulated and (sizes or spread is not None or slowdown is not None):
-        raise InputError("--size, --spread and --slowdown say what to simulate.", hint="Add --simulated.")
+    if not simulated and (sizes or arch is not None or spread is not None or slowdown is not None):
+        raise InputError("--size, --arch, --spread and --slowdown say what to simulate.", hint="Add --simulated.")
     stored = files.read(schedule_file)
     more: dict[str, Any] = {}
     found = prediction = drawn = None
+    without = ""
     if simulated:
-        from twill.simulate import LoadLatency, simulate
-        from twill.simulate.latency import SPREAD
         from twill.simulate.picture import simulated_timeline
-        from twill.simulate.report import predicted, shown, simulation_json
+        from twill.simulate.report import shown, simulation_json, subject
 
-        latency = LoadLatency(SPREAD if spread is None else spread, 1.0 if slowdown is None else slowdown)
-        found = simulate(stored.schedule, latency)
-        prediction = predicted(found, stored, sizes)
+        about_it = subject(stored, sizes, arch)
+        without = about_it.without
+        found = about_it.simulate(spread, slowdown)
+        prediction = about_it.predict(found)
         drawn = simulated_timeline(found)
         more = {"simulation": simulation_json(found, prediction)}
     picture = text = render(stored.schedule, form, drawn)
@@ -259,7 +260,7 @@ def show(
     if found is not None and (form == "text" or output is not None):
         from twill.report import show as print_parts
 
-        print_parts(*shown(found, prediction))
+        print_parts(*shown(found, prediction, without))
 
 
 @main.command()
@@ -382,8 +383,7 @@ def _replay(
     from twill.emulate.interleavings import replay_file
     from twill.ladder import schedule_of
 
-    counts = range(6) if trips is None else trips
-    shown = replay_file(module, name, schedule=schedule_of(module), trip_counts=counts, max_steps=max_steps)
+    shown = replay_file(module, name, schedule=schedule_of(module), trip_counts=trips, max_steps=max_steps)
     print_json(shown.data(last)) if as_json else click.echo(shown.text(last))
     if shown.run.failure is not None:
         end_with(shown.run.failure, as_json)

@@ -155,6 +155,8 @@ def proved(candidate: Candidate, source: KernelSource, machine: Machine) -> Sche
     assert candidate.schedule is not None
     schedule = files.stamp(candidate.schedule)
     origin = {"machine": machine.name, "machine_sha256": machine.digest, "source_sha256": source.sha256}
+    if machine.file:
+        origin["machine_file"] = machine.file
     schedule = replace(schedule, provenance={**schedule.provenance, **origin})
     broken = check(schedule)
     if broken:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,11 @@ TIERS = {
 }
 
 
-def print_compiled(compiled: Compiled, paths: Sequence[Path]) -> None:
-    """The whole report but the checks: ops, loads, bound, claim, roles and rings, drawing, files."""
+def print_compiled(compiled: Compiled, paths: Sequence[Path], sizes: Mapping[str, str] | None = None) -> None:
+    """The whole report but the checks: ops, loads, bound, claim, roles and rings, drawing, files.
+
+    sizes: integer arguments, as text, for which the launch is predicted; the example's by default.
+    """
     facts = explain_data(compiled.schedule)
     parts: list[RenderableType] = [
         _title(compiled),
@@ -47,7 +50,7 @@ def print_compiled(compiled: Compiled, paths: Sequence[Path]) -> None:
         heading("Schedule"),
         *_claim(compiled.schedule),
         *candidates_shown(compiled.candidates),
-        *_prediction(compiled),
+        *_prediction(compiled, sizes),
         heading("Roles"),
         _roles(compiled, facts),
         Text(
@@ -134,11 +137,11 @@ def _claim(schedule: Schedule) -> list[RenderableType]:
     return [text, table]
 
 
-def _prediction(compiled: Compiled) -> list[RenderableType]:
-    """The simulated time of the example's launch in one sentence; nothing where there is no launch to predict."""
+def _prediction(compiled: Compiled, sizes: Mapping[str, str] | None) -> list[RenderableType]:
+    """The simulated time of a launch in a sentence or two; nothing where there is no launch to predict."""
     from twill.simulate.report import line, prediction_of_compiled
 
-    prediction = prediction_of_compiled(compiled)
+    prediction = prediction_of_compiled(compiled, sizes)
     return [heading("Prediction"), Text(line(prediction))] if prediction is not None else []
 
 
@@ -171,12 +174,14 @@ def _shared_bytes(compiled: Compiled) -> list[Text]:
     return [Text(f"{compiled.code.shared_bytes} of {compiled.code.shared_limit} bytes")]
 
 
-def compiled_json(compiled: Compiled, checks: Sequence[Check], paths: Sequence[Path]) -> dict[str, Any]:
-    """The answer of `twill compile --json`: that of `twill schedule`, with what was made and checked."""
+def compiled_json(
+    compiled: Compiled, checks: Sequence[Check], paths: Sequence[Path], sizes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The answer of `twill compile --json`: that of `twill schedule`, with what was made, predicted and checked."""
     from twill.schedule.files import answer_json
     from twill.simulate.report import prediction_of_compiled
 
-    prediction = prediction_of_compiled(compiled)
+    prediction = prediction_of_compiled(compiled, sizes)
     return {
         **answer_json(compiled.schedule),
         "kernel": compiled.plan.name,

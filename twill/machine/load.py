@@ -36,7 +36,7 @@ def load(name_or_path: str | Path) -> Machine:
         raise InputError(
             f"unknown machine {name!r}.", hint=f"Known: {', '.join(known())}; or the path of a .toml file."
         )
-    return _read(Path(name))
+    return replace(_read(Path(name)), file=name)
 
 
 def _read(path: Path) -> Machine:

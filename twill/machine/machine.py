@@ -33,6 +33,7 @@ QUANTITIES: dict[str, Quantity] = {
     "capability": Quantity("", "compute capability, major * 10 + minor", positive=True),
     "sm_count": Quantity("SM", "streaming multiprocessors", positive=True),
     "clock_mhz": _rate("MHz", "SM clock under load"),
+    "peak_clock_mhz": _rate("MHz", "clock that the vendor's dense peak stands for"),
     # Tensor core
     "mma_16bit": _rate("FLOP/cycle/SM", "dense multiply-adds of fp16 and bf16, a multiply-add being two"),
     "mma_8bit": _rate("FLOP/cycle/SM", "the same for fp8 and int8"),
@@ -59,6 +60,7 @@ QUANTITIES: dict[str, Quantity] = {
     "global_latency": _cycles("global memory load"),
     "hbm_bandwidth": _rate("GB/s", "device memory, of the whole GPU"),
     "l2_bytes": Quantity("B", "level-two cache of the whole GPU", positive=True),
+    "load_spread": Quantity("", "standard deviation of the logarithm of a load's latency", integer=False),
     "tma_issue": _cycles("issue of one TMA instruction"),
     "tma_bandwidth": _rate("B/cycle/SM", "TMA loads, sustained with all SMs loading"),
     "tma_latency": _cycles("TMA load of no bytes"),
@@ -83,6 +85,10 @@ QUANTITIES: dict[str, Quantity] = {
     "reserved_registers": Quantity("registers", "per thread, kept for addresses, phases and loop control"),
     "max_warps": Quantity("warps", "warps of one CTA", positive=True),
     "named_barriers": Quantity("barriers", "named barriers of one CTA, one a warp group", positive=True),
+    "sm_smem_bytes": Quantity("B", "shared memory of an SM", positive=True),
+    "block_smem_bytes": Quantity("B", "shared memory that the system takes for each CTA"),
+    "sm_warps": Quantity("warps", "warps of an SM", positive=True),
+    "sm_blocks": Quantity("blocks", "CTAs of an SM", positive=True),
 }
 
 UNITS = {
@@ -128,7 +134,8 @@ class Instruction:
 class Machine:
     """One architecture: facts by name (the keys of QUANTITIES), unit capacities and instruction costs.
 
-    digest: SHA-256 of the file (and of its base, if any) it was read from, for provenance.
+    digest: SHA-256 of the file (and of its base, if any) it was read from, for provenance. file: the path of that,
+    as it was given; "" for a machine that ships.
     """
 
     name: str
@@ -137,6 +144,7 @@ class Machine:
     units: Mapping[str, Fact]
     instructions: Mapping[str, Instruction]
     digest: str = ""
+    file: str = ""
 
     def number(self, name: str) -> float:
         """The value of a fact."""

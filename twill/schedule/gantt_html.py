@@ -10,16 +10,22 @@ from string import Template
 from twill.schedule.gantt_marks import arrows, binding_key, cap_marks
 from twill.schedule.gantt_svg import require_placements
 from twill.schedule.highlight import Highlight, highlight
-from twill.schedule.palette import colour
+from twill.schedule.palette import OUTSIDE_FILL, WAITING_FILL, WAITING_LINES, colour
 from twill.schedule.problem import Op
 from twill.schedule.schedule import Schedule
-from twill.schedule.timeline import Bar, Timeline, family, timeline, title
+from twill.schedule.timeline import OUTSIDE, WAITING, Bar, Timeline, family, timeline, title
 
 _ROW, _GAP, _TOP, _BOTTOM = 30, 8, 44, 26  # pixels
 _MIN_PIXELS_PER_II, _MIN_PIXELS = 180, 1240
 _LABEL_PIXELS = 150
 _CHARACTER_PIXELS = 6.6
 _MAX_KEY = 60
+_HATCH = (
+    '<defs><pattern id="waiting" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    f'<rect width="6" height="6" fill="{WAITING_FILL}"/><rect width="1.5" height="6" fill="{WAITING_LINES}"/>'
+    "</pattern></defs>"
+)
+_HATCHED = f"repeating-linear-gradient(45deg, {WAITING_FILL} 0 3px, {WAITING_LINES} 3px 4px)"
 
 
 def html(schedule: Schedule, drawn: Timeline | None = None) -> str:
@@ -44,6 +50,26 @@ def html(schedule: Schedule, drawn: Timeline | None = None) -> str:
     )
 
 
+def chart(drawn: Timeline, pixels_per_cycle: float) -> str:
+    """A timeline without a word around it, for pages of several; they take `style`, `script` and `details` too."""
+    tops, height = _tops(drawn)
+    drawing = _drawing(drawn, tops, height, pixels_per_cycle, Highlight((), None, "", {}))
+    return f'<div class="chart">{_labels(drawn, tops, height)}<div class="scroll">{drawing}</div></div>'
+
+
+def details(schedule: Schedule) -> str:
+    """What hovering a bar of these ops shows, as the script reads it."""
+    return _script_json({op.id: _details(schedule, op) for op in schedule.problem.ops})
+
+
+def style_and_script() -> tuple[str, str]:
+    """The style sheet of a page with charts, and the script that answers hovering."""
+    page = resources.files("twill.schedule").joinpath("gantt.html").read_text(encoding="utf-8")
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
+    return style, script
+
+
 def _summary(schedule: Schedule) -> str:
     reason = f": {escape(schedule.reason)}" if schedule.reason else ""
     return (
@@ -54,6 +80,8 @@ def _summary(schedule: Schedule) -> str:
 
 def _details(schedule: Schedule, op: Op) -> list[str]:
     at = schedule.placements[op.id]
+    if op.unit in (WAITING, OUTSIDE):
+        return [title(op)]
     groups = "group " + "+".join(str(group) for group in at.groups)
     lines = [title(op), f"{op.unit} busy {op.occupancy} cycles, issue {op.issue}, result after {op.latency}"]
     lines.append(f"stage {at.stage}, slot {at.slot}, {groups}")
@@ -90,6 +118,8 @@ def _drawing(drawn: Timeline, tops: list[int], height: int, scale: float, binds:
     width = drawn.end * scale + 10
     floor = height - _BOTTOM
     parts = [f'<svg width="{width:.0f}" height="{height}" role="img" aria-label="Gantt chart">']
+    if any(op.unit == WAITING for op in drawn.schedule.problem.ops):
+        parts.append(_HATCH)
     for lane, top in zip(drawn.lanes, tops, strict=True):
         full = lane.kind == "unit" and lane.name in (*binds.units, binds.busiest)
         kind = "lane" if not full else "lane binds" if lane.name in binds.units else "lane busiest"
@@ -97,7 +127,7 @@ def _drawing(drawn: Timeline, tops: list[int], height: int, scale: float, binds:
     if drawn.reaches_steady_state:
         begin, end = drawn.steady_begin, min(drawn.steady_end, drawn.end)
         parts.append(_rect("steady", begin * scale, _TOP - 26, (end - begin) * scale, floor - _TOP + 26))
-        phases = [("steady state: the same every II", begin, end), ("prologue", 0, begin), ("epilogue", end, drawn.end)]
+        phases = [(drawn.steady_words, begin, end), ("prologue", 0, begin), ("epilogue", end, drawn.end)]
         for name, left, right in phases:
             if (right - left) * scale > len(name) * _CHARACTER_PIXELS:
                 weight = 'font-weight="bold"' if name.startswith("steady") else ""
@@ -120,12 +150,21 @@ def _drawing(drawn: Timeline, tops: list[int], height: int, scale: float, binds:
 def _bar(drawn: Timeline, bar: Bar, y: int, scale: float, kind: str) -> str:
     x, width = bar.begin * scale, max((bar.end - bar.begin) * scale, 3)
     data = f'data-op="{escape(bar.op.id)}" data-i="{bar.iteration}" data-begin="{bar.begin}" data-end="{bar.end}"'
-    fill = f'rx="2" fill="{colour(drawn.families[bar.op.id], bar.op.subtile)}"'
+    fill = f'rx="2" fill="{_fill(drawn, bar.op)}"'
     drawing = _rect(kind, x, y + 2, width, _ROW - 4, f"{fill} {data}")
-    for text in (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}"):
+    if bar.op.unit == WAITING:
+        return drawing
+    names = (bar.op.id,) if bar.op.unit == OUTSIDE else (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}")
+    for text in names:
         if (len(text) + 0.5) * _CHARACTER_PIXELS <= width:
             return drawing + _text(text, x + width / 2, y + _ROW / 2 + 4, "in", "middle")
     return drawing
+
+
+def _fill(drawn: Timeline, op: Op) -> str:
+    if op.unit == WAITING:
+        return "url(#waiting)"
+    return OUTSIDE_FILL if op.unit == OUTSIDE else colour(drawn.families[op.id], op.subtile)
 
 
 def _rect(kind: str, x: float, y: float, width: float, height: float, more: str = "") -> str:
@@ -137,15 +176,21 @@ def _text(text: str, x: float, y: float, kind: str, anchor: str, more: str = "")
 
 
 def _key(drawn: Timeline) -> str:
-    named: dict[int, str] = {}
+    named: dict[int, Op] = {}
     for op in drawn.schedule.problem.ops:
-        named.setdefault(drawn.families[op.id], family(op))
+        named.setdefault(drawn.families[op.id], op)
     key = "".join(
-        f'<span><i style="background:{colour(number, None)}"></i>{escape(name)}</span>'
-        for number, name in list(named.items())[:_MAX_KEY]
+        f'<span><i style="background:{_key_fill(drawn, op)}"></i>{escape(family(op))}</span>'
+        for op in list(named.values())[:_MAX_KEY]
     )
     paler = any(op.subtile for op in drawn.schedule.problem.ops)
     return key + ("<span>paler: the same op of a further sub-tile</span>" if paler else "")
+
+
+def _key_fill(drawn: Timeline, op: Op) -> str:
+    if op.unit == WAITING:
+        return _HATCHED
+    return OUTSIDE_FILL if op.unit == OUTSIDE else colour(drawn.families[op.id], None)
 
 
 def _script_json(data: object) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twill.errors import NoSchedule
-from twill.schedule.palette import TEXT, colour
+from twill.schedule.palette import OUTSIDE_FILL, TEXT, WAITING_FILL, WAITING_LINES, colour
+from twill.schedule.problem import Op
 from twill.schedule.schedule import Schedule
-from twill.schedule.timeline import Bar, Timeline, family, timeline
+from twill.schedule.timeline import OUTSIDE, WAITING, Bar, Timeline, family, timeline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,7 +114,7 @@ def _frame(axes: Any, drawn: Timeline, tops: list[float], height: float) -> None
         return
     begin, end = drawn.steady_begin, min(drawn.steady_end, drawn.end)
     axes.axvspan(begin, end, color="#f6bd16", alpha=0.13, linewidth=0)
-    phases = [(begin, end, "steady state: the same every II")]
+    phases = [(begin, end, drawn.steady_words)]
     phases += [(0, begin, "prologue")] if begin else []
     phases += [(end, drawn.end, "epilogue")] if end < drawn.end else []
     for left, right, name in phases:
@@ -125,12 +126,27 @@ def _bars(axes: Any, drawn: Timeline, placed: Sequence[tuple[Bar, float]]) -> No
     """The rectangles, as one collection: thousands of single ones take matplotlib many seconds."""
     from matplotlib.collections import PolyCollection
 
-    corners, fills = [], []
+    drawn_as: dict[bool, tuple[list[list[tuple[float, float]]], list[str]]] = {True: ([], []), False: ([], [])}
     for bar, y in placed:
         left, right, top, bottom = bar.begin, bar.begin + _width(drawn, bar), y + 0.04, y + 0.96
+        corners, fills = drawn_as[bar.op.unit == WAITING]
         corners.append([(left, top), (right, top), (right, bottom), (left, bottom)])
-        fills.append(colour(drawn.families[bar.op.id], bar.op.subtile))
+        fills.append(_fill(drawn, bar.op))
+    corners, fills = drawn_as[False]
     axes.add_collection(PolyCollection(corners, facecolors=fills, edgecolors="white", linewidths=0.6, zorder=2))
+    corners, fills = drawn_as[True]
+    if corners:
+        axes.add_collection(
+            PolyCollection(
+                corners, facecolors=fills, edgecolors=WAITING_LINES, hatch="////", linewidths=0.0, zorder=1.5
+            )
+        )
+
+
+def _fill(drawn: Timeline, op: Op) -> str:
+    if op.unit == WAITING:
+        return WAITING_FILL
+    return OUTSIDE_FILL if op.unit == OUTSIDE else colour(drawn.families[op.id], op.subtile)
 
 
 def _names(axes: Any, drawn: Timeline, placed: Sequence[tuple[Bar, float]]) -> None:
@@ -138,9 +154,12 @@ def _names(axes: Any, drawn: Timeline, placed: Sequence[tuple[Bar, float]]) -> N
     inches_per_cycle = (_WIDTH_INCHES - 1.6) / drawn.end
     widest = sorted(placed, key=lambda each: each[0].begin - each[0].end)
     for bar, y in widest[:_MAX_NAMES]:
+        if bar.op.unit == WAITING:
+            continue
         width = _width(drawn, bar)
         room = int(width * inches_per_cycle / _CHARACTER_INCHES)
-        name = next((each for each in (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}") if len(each) <= room), "")
+        names = (bar.op.id,) if bar.op.unit == OUTSIDE else (f"{bar.op.id} #{bar.iteration}", f"#{bar.iteration}")
+        name = next((each for each in names if len(each) <= room), "")
         if name:
             axes.text(bar.begin + width / 2, y + 0.52, name, ha="center", va="center", fontsize=7.5, color=TEXT,
                       parse_math=False, clip_on=True, in_layout=False)  # fmt: skip
@@ -154,10 +173,16 @@ def _legend(chart: Figure, drawn: Timeline) -> None:
     """What the colours mean, for the bars too narrow for a name; sub-tiles are shades of one colour."""
     from matplotlib.patches import Patch
 
-    named: dict[int, str] = {}
+    named: dict[int, Op] = {}
     for op in drawn.schedule.problem.ops:
-        named.setdefault(drawn.families[op.id], family(op))
-    shown = [Patch(color=colour(number, None), label=name[:24]) for number, name in list(named.items())[:_MAX_LEGEND]]
+        named.setdefault(drawn.families[op.id], op)
+    ops = [op for op in named.values() if op.unit not in (WAITING, OUTSIDE)][:_MAX_LEGEND]
+    shown = [Patch(color=colour(drawn.families[op.id], None), label=family(op)[:24]) for op in ops]
+    for op in named.values():
+        if op.unit == OUTSIDE:
+            shown.append(Patch(color=OUTSIDE_FILL, label=op.label))
+        elif op.unit == WAITING:
+            shown.append(Patch(facecolor=WAITING_FILL, edgecolor=WAITING_LINES, hatch="////", linewidth=0, label=op.id))
     legend = chart.legend(
         handles=shown, loc="outside lower center", ncols=min(len(shown), 12), fontsize=8, frameon=False,
         handlelength=1.2, handleheight=1.0,

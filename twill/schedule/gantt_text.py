@@ -22,7 +22,8 @@ def text(schedule: Schedule, drawn: Timeline | None = None) -> str:
         return _prose(f"{plain(schedule.problem.name)}: no schedule to draw: {schedule.status}, {reason}.")
     if drawn is not None:
         schedule = drawn.schedule
-        return "\n\n".join([_heading(schedule), _overlap(schedule, drawn), _legend(schedule)])
+        ends = [_ending(schedule, drawn)] if drawn.whole and drawn.reaches_steady_state else []
+        return "\n\n".join([_heading(schedule), _overlap(schedule, drawn), *ends, _legend(schedule)])
     parts = [_heading(schedule), _steady(schedule), _overlap(schedule, timeline(schedule)), _legend(schedule)]
     return "\n\n".join(parts)
 
@@ -69,6 +70,24 @@ def _overlap(schedule: Schedule, drawn: Timeline) -> str:
         lines += draw_lane(
             lane, scale, key, named=False, grid=[turn * schedule.ii for turn in range(1, drawn.iterations + 1)]
         )
+    return "\n".join(lines)
+
+
+def _ending(schedule: Schedule, drawn: Timeline) -> str:
+    """The last turn of the steady state, the epilogue and what follows the loop, at the scale of its beginning."""
+    shown = drawn.steady_begin + STEADY_TURNS * schedule.ii
+    begin = max(0, drawn.end - shown)
+    scale = Scale(begin, drawn.end, WIDTH - NAME_COLUMNS - 3)
+    key = letters(schedule.problem)
+    turns = range(-(-begin // schedule.ii), -(-drawn.end // schedule.ii))
+    phases = [(begin, "<== steady state ==>")] if begin < drawn.steady_end else []
+    lines = [
+        f"TO THE END of a loop of {drawn.iterations} iterations:",
+        ruler(scale, [*phases, (max(begin, drawn.steady_end), "<-- epilogue -->")]),
+        ruler(scale, [(turn * schedule.ii, f"|{turn * schedule.ii}") for turn in turns]),
+    ]
+    for lane in drawn.lanes:
+        lines += draw_lane(lane, scale, key, named=False, grid=[turn * schedule.ii for turn in turns])
     return "\n".join(lines)
 
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from string import ascii_letters, ascii_uppercase
 
-from twill.schedule.problem import Problem
-from twill.schedule.timeline import family
+from twill.schedule.problem import Op, Problem
+from twill.schedule.timeline import WAITING, family
 
 OTHERS = "#"  # ops beyond the alphabet
+STANDING = "-"  # a group that waits
 
 
 def letters(problem: Problem) -> dict[str, str]:
     """A letter for each op, from its name where it is free.
 
     With two sub-tiles the same op has the same letter: a capital in sub-tile 0, a small one in
-    sub-tile 1. When the letters run out, the remaining ops share `#`.
+    sub-tile 1. When the letters run out, the remaining ops share `#`. Waits of a simulated run are `-`.
     """
-    pairs = {op.subtile for op in problem.ops} - {None} == {0, 1}
+    waits = {op.id: STANDING for op in problem.ops if op.unit == WAITING}
+    return {**_letters([op for op in problem.ops if op.id not in waits]), **waits}
+
+
+def _letters(ops: Sequence[Op]) -> dict[str, str]:
+    pairs = {op.subtile for op in ops} - {None} == {0, 1}
     found: dict[str, str] = {}
     if not pairs:
-        for op in problem.ops:
+        for op in ops:
             found[op.id] = _pick(op.id, ascii_letters, set(found.values()))
         return found
     capital: dict[str, str] = {}
-    for op in problem.ops:
+    for op in ops:
         name = family(op) if op.subtile is not None else op.id
         if name not in capital:
             capital[name] = _pick(name, ascii_uppercase, set(capital.values()))

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 _HUES = ("#5b8ff9", "#f6bd16", "#5ad8a6", "#e8684a", "#9270ca", "#6dc8ec", "#ff9d4d", "#f08bb4", "#7fb800", "#a0a7b4",
          "#c9a227", "#3aa99f")  # fmt: skip
 TEXT = "#14171c"  # on every one of them
+WAITING_FILL, WAITING_LINES = "#eceef1", "#a3aab5"  # hatched: nothing happens there
+OUTSIDE_FILL = "#b9bfc9"  # what runs before and after the loop
 
 
 def colour(family: int, subtile: int | None) -> str:

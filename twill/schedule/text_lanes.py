@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twill.schedule.letters import plain
-from twill.schedule.timeline import Bar, Lane
+from twill.schedule.timeline import WAITING, Bar, Lane
 
 NAME_COLUMNS = 9
 MAX_ROWS = 6  # of one lane; what needs more is said to be left out
@@ -104,6 +104,8 @@ def _place(rows: list[list[str]], first: int, last: int, columns: int) -> tuple[
 
 def _lettered(bar: Bar, width: int, letters: Mapping[str, str], opens: bool, closes: bool) -> str:
     letter = letters[bar.op.id]
+    if bar.op.unit == WAITING:
+        return letter * width
     return letter if width == 1 else str(bar.iteration % 10) + letter * (width - 1)
 
 

@@ -15,6 +15,7 @@ from twill.schedule.problem import Op
 from twill.schedule.schedule import Schedule
 
 MAX_BARS = 20_000  # more than that no picture shows and no browser draws
+WAITING, OUTSIDE = "wait", "outside"  # units of bars that are no op of the loop: a group stands still; code around it
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ class Timeline:
     def reaches_steady_state(self) -> bool:
         """Whether the loop runs often enough for all stages to be occupied at once."""
         return self.iterations >= stages(self.schedule)
+
+    @property
+    def steady_words(self) -> str:
+        """What is written over the steady state."""
+        return "steady state: the same every II"
+
+    @property
+    def whole(self) -> bool:
+        """The end of the loop is of interest too, not only how it begins."""
+        return False
 
     @cached_property
     def families(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ class Edge:
 
     since: the first iteration that waits (before, the ring has free slots). at_unit: the unit's queue keeps the
     order, the instruction stream does not wait. completes: the latency ends when `src` has completed, so it
-    varies as that does. cause: what is waited for, in words.
+    varies as that does. cause: what is waited for, in words. reuse: it waits for a free slot, not for a result.
     """
 
     src: str
@@ -26,6 +26,7 @@ class Edge:
     since: int = 0
     at_unit: bool = False
     completes: bool = True
+    reuse: bool = False
 
 
 def edges(schedule: Schedule) -> dict[str, tuple[Edge, ...]]:
@@ -45,7 +46,7 @@ def edges(schedule: Schedule) -> dict[str, tuple[Edge, ...]]:
                 cause = f"a free slot for {sent.id}, which {dep.dst} takes"
                 distance = sent.depth - dep.distance
                 if _holds(schedule, dep.dst, sent.id, distance, 0):
-                    found[sent.id].append(Edge(dep.dst, distance, 0, cause, sent.depth, completes=False))
+                    found[sent.id].append(Edge(dep.dst, distance, 0, cause, sent.depth, completes=False, reuse=True))
     return {id: tuple(each) for id, each in found.items()}
 
 
@@ -55,7 +56,7 @@ def _dependence(schedule: Schedule, dep: Dep, index: dict[str, Op]) -> Edge:
     if dep.ring:
         distance = dep.distance + schedule.rings[dep.dst] - 1
         cause = f"a free slot of {dep.dst}, which {dep.src} reads"
-        return Edge(dep.src, distance, dep.latency + hop, cause, distance)
+        return Edge(dep.src, distance, dep.latency + hop, cause, distance, reuse=True)
     inside = set(at[dep.dst].groups) <= set(at[dep.src].groups)
     queued = inside and dst.asynchronous and not dep.blocking and src.unit == dst.unit
     return Edge(dep.src, dep.distance, dep.latency + hop, dep.src, dep.distance, at_unit=queued)
@@ -66,11 +67,14 @@ def _reuse(schedule: Schedule, op: Op, index: dict[str, Op]) -> list[Edge]:
     depth, cause = schedule.rings[op.id], f"a free slot of {op.id}"
     readers = uses(schedule.problem, op.id)
     if not readers:
-        return [Edge(op.id, depth, op.completion, cause, depth)]
+        return [Edge(op.id, depth, op.completion, cause, depth, reuse=True)]
     return [
-        Edge(dep.dst, depth - dep.distance, index[dep.dst].completion, f"{cause}, which {dep.dst} reads", depth)
+        Edge(
+            dep.dst, depth - dep.distance, index[dep.dst].completion, f"{cause}, which {dep.dst} reads", depth,
+            reuse=True,
+        )
         for dep in readers
-    ]
+    ]  # fmt: skip
 
 
 def _holds(schedule: Schedule, src: str, dst: str, distance: int, latency: int) -> bool:

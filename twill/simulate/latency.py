@@ -7,10 +7,11 @@ import random
 from dataclasses import dataclass
 
 from twill.errors import InputError
+from twill.machine import load
 from twill.schedule.problem import Op
 
-SPREAD = 0.25
-"""Standard deviation of the logarithm of a load's latency. An assumption: no public source gives it for TMA."""
+SPREAD = load("hopper").number("load_spread")
+"""Standard deviation of the logarithm of a load's latency where no machine is given; its source is in the file."""
 
 
 @dataclass(frozen=True)

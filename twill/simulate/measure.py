@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import mean, pstdev
 
 from twill.schedule.gantt_svg import require_placements
 from twill.schedule.schedule import Schedule
 from twill.schedule.timeline import stages
-from twill.simulate.engine import Run, run
+from twill.simulate.engine import Run, execute
+from twill.simulate.from_plan import plan_program
+from twill.simulate.from_schedule import schedule_program
+from twill.simulate.kernel import Kernel
 from twill.simulate.latency import LoadLatency
+from twill.simulate.program import Program
 
 SEEDS = 5
 _SETTLED = 64  # iterations left out before the steady state is measured, beyond those in flight
 _MEASURED = 120
+_KERNEL_SETTLED, _KERNEL_MEASURED = 24, 72  # the same of a kernel, which takes more tasks an iteration
+_EXACT = 12  # iterations beyond those in flight up to which programs of a kernel are run as they are
 _PERIOD = 12  # iterations; steps that repeat after a divisor of it are averaged exactly
 _MOST_RUNS = 40_000  # of ops, in one simulation
 
@@ -33,10 +39,11 @@ class Stall:
 
 @dataclass(frozen=True)
 class Simulation:
-    """Several simulated runs of a schedule, one a seed.
+    """Several simulated runs of a schedule, or of the kernel made of it, one a seed.
 
-    intervals: cycles from one iteration to the next in the steady state, one of each run. utilization: share of
-    the cycles of the steady state for which each unit is busy. stalls: where streams wait there, longest first.
+    blocks: how many thread blocks run on the SM at once. intervals: cycles from one iteration of a block to the
+    next in the steady state, one of each run. utilization: share of those for which each unit is busy, by all
+    blocks. stalls: where streams wait there, longest first.
     late: the same beyond what the waits take when every load takes exactly what the schedule counts on.
     first: the run of the first seed.
     """
@@ -48,6 +55,9 @@ class Simulation:
     stalls: tuple[Stall, ...]
     late: tuple[Stall, ...]
     first: Run
+    kernel: Kernel | None = None
+    blocks: int = 1
+    _programs: dict[tuple[int, int], float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def ii(self) -> float:
@@ -59,31 +69,78 @@ class Simulation:
         """Standard deviation of the interval over the seeds, in cycles."""
         return pstdev(self.intervals)
 
-    def cycles(self, trip_count: int) -> float:
-        """Cycles of one program's loop: simulated as far as the first run goes, at the interval beyond."""
-        if trip_count <= 0:
-            return 0.0
-        known = [max(ended) for ended in self.first.ended[: min(trip_count, self.first.iterations)]]
-        return max(known) + max(0, trip_count - self.first.iterations) * self.ii
+    @property
+    def sm_ii(self) -> float:
+        """Cycles of the SM for an iteration of any of its blocks."""
+        return self.ii / self.blocks
+
+    def cycles(self, trip_count: int, blocks: int | None = None) -> float:
+        """Cycles of one program, with so many blocks on the SM that start together (`self.blocks` by default).
+
+        Of a kernel with what comes before and after its loop: a program of few iterations as the mean of runs with
+        that trip count, a longer one with the interval for what goes beyond. Without a kernel, the loop alone: as
+        far as the first run goes, at the interval beyond.
+        """
+        if self.kernel is None:
+            if trip_count <= 0:
+                return 0.0
+            known = [max(ended) for ended in self.first.ended[: min(trip_count, self.first.iterations)]]
+            return max(known) + max(0, trip_count - self.first.iterations) * self.ii
+        together = self.blocks if blocks is None else blocks
+        few = stages(self.schedule) + _EXACT
+        cycles = self._whole(min(trip_count, few), together)
+        if trip_count <= few:
+            return cycles
+        each = self.ii if together == self.blocks else (self._whole(2 * few, together) - cycles) / few
+        return cycles + (trip_count - few) * each
+
+    def _whole(self, trip_count: int, blocks: int) -> float:
+        """Cycles of a program of the kernel, the mean over the seeds."""
+        found = self._programs.get((trip_count, blocks))
+        if found is None:
+            assert self.kernel is not None
+            program = plan_program(self.kernel.plan, self.kernel.machine, trip_count, self.latency, blocks)
+            runs = [execute(program, self.latency, seed) for seed in range(len(self.intervals))]
+            found = self._programs[trip_count, blocks] = mean(each.blocks_end for each in runs)
+        return found
 
 
 def simulate(
-    schedule: Schedule, latency: LoadLatency | None = None, seeds: int = SEEDS, *, arrival: bool = False
+    schedule: Schedule,
+    latency: LoadLatency | None = None,
+    seeds: int = SEEDS,
+    *,
+    arrival: bool = False,
+    kernel: Kernel | None = None,
 ) -> Simulation:
     """Run `schedule` with `seeds` different draws of load latencies, into its steady state.
+
+    kernel: the kernel that was made of it, which is run instead, with as many blocks as fit on an SM; its units
+    serve first come, first served. arrival: without a kernel, units without asynchronous ops do so too.
 
     Raises NoSchedule for a schedule without placements.
     """
     require_placements(schedule)
-    latency = latency or LoadLatency()
-    settled = stages(schedule) + _SETTLED
-    size = max(1, len(schedule.problem.ops))
-    measured = 2 * max(4, min(_MEASURED, _MOST_RUNS // size - settled) // 2)
+    blocks = kernel.occupancy.blocks if kernel is not None else 1
+
+    def program(iterations: int, latency: LoadLatency) -> Program:
+        if kernel is not None:
+            return plan_program(kernel.plan, kernel.machine, iterations, latency, blocks)
+        return schedule_program(schedule, iterations, latency, arrival=arrival)
+
+    spread = kernel.machine.number("load_spread") if kernel is not None else None
+    latency = latency or (LoadLatency() if spread is None else LoadLatency(spread))
+    settled = stages(schedule) + (_SETTLED if kernel is None else _KERNEL_SETTLED)
+    size = max(1, len(schedule.problem.ops) * blocks)
+    most = _MEASURED if kernel is None else _KERNEL_MEASURED
+    measured = 2 * max(4, min(most, _MOST_RUNS // size - settled) // 2)
     settled = max(stages(schedule), min(settled, _MOST_RUNS // size))
     iterations = settled + measured + stages(schedule)
     exact = latency.spread == 0
-    runs = [run(schedule, iterations, latency, seed, arrival=arrival) for seed in range(1 if exact else seeds)]
-    nominal = run(schedule, iterations, LoadLatency(0.0), arrival=arrival)
+    drawn = program(iterations, latency)
+    runs = [execute(drawn, latency, seed) for seed in range(1 if exact else seeds)]
+    usual_latency = LoadLatency(0.0)
+    nominal = execute(program(iterations, usual_latency), usual_latency)
     stalls, counted = _stalls(runs, settled), _stalls([nominal], settled)
     usual: dict[tuple[int, str], float] = defaultdict(float)
     for stall in counted:
@@ -92,10 +149,12 @@ def simulate(
         schedule,
         latency,
         tuple(interval(each, settled) for each in runs),
-        {unit: mean(_busy(each, unit, settled) for each in runs) for unit in _used(schedule)},
+        {unit: mean(_busy(each, unit, settled, blocks) for each in runs) for unit in _used(schedule)},
         stalls,
         _beyond(stalls, usual),
         runs[0],
+        kernel,
+        blocks,
     )
 
 
@@ -114,20 +173,20 @@ def _used(schedule: Schedule) -> list[str]:
     return [unit for unit in schedule.problem.limits.units if unit in used]
 
 
-def _busy(run: Run, unit: str, settled: int) -> float:
+def _busy(run: Run, unit: str, settled: int, blocks: int) -> float:
     ops, capacity = run.schedule.problem.ops, run.schedule.problem.limits.units[unit]
     taken = sum(run.busy[number] for number, op in enumerate(ops) if op.unit == unit)
     cycles = interval(run, settled) * capacity
-    return min(1.0, taken / cycles) if cycles else 0.0
+    return min(1.0, taken * blocks / cycles) if cycles else 0.0
 
 
 def _stalls(runs: list[Run], settled: int) -> tuple[Stall, ...]:
     total: dict[tuple[int, str, str], float] = defaultdict(float)
     for each in runs:
         for wait in each.waits:
-            if wait.iteration >= settled:
+            if settled <= wait.iteration < each.iterations - stages(each.schedule):
                 total[wait.group, wait.op, wait.cause] += wait.end - wait.begin
-    iterations = sum(each.iterations - settled for each in runs)
+    iterations = sum(each.iterations - settled - stages(each.schedule) for each in runs)
     found = [Stall(*key, cycles / iterations) for key, cycles in total.items()]
     return tuple(sorted(found, key=lambda stall: (-stall.cycles, stall.group, stall.op, stall.cause)))
 

@@ -3,47 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from twill.errors import InputError, Unsupported
+from twill.machine import load
 from twill.report import columns, heading, row
 from twill.schedule.files import ScheduleFile
-from twill.simulate.measure import Simulation, Stall
+from twill.simulate.latency import SPREAD, LoadLatency
+from twill.simulate.measure import Simulation, Stall, simulate
 
 if TYPE_CHECKING:
     from twill.compiler import Compiled
+    from twill.frontend.launch import Launch
+    from twill.ir.graph import Graph
+    from twill.machine import Machine
+    from twill.schedule.schedule import Schedule
+    from twill.simulate.kernel import Kernel
     from twill.simulate.predict import Prediction
 
 _MOST_WAITS = 8
 
 
-def predicted(simulation: Simulation, stored: ScheduleFile, sizes: Mapping[str, str]) -> Prediction | None:
-    """The prediction for the launch in a schedule file, with other scalar arguments; None when it holds no kernel.
+@dataclass(frozen=True)
+class Subject:
+    """What a schedule file lets one simulate: its kernel, or why there is none; its graph, launch and machine."""
 
-    Raises InputError for an argument that is not an integer of the kernel, and as `predict`.
+    schedule: Schedule
+    kernel: Kernel | None = None
+    without: str = ""
+    graph: Graph | None = None
+    launch: Launch | None = None
+    machine: Machine | None = None
+
+    def simulate(self, spread: float | None = None, slowdown: float | None = None) -> Simulation:
+        """Runs of it; by default with the machine file's spread of load latencies."""
+        usual = self.machine.number("load_spread") if self.machine is not None else SPREAD
+        latency = LoadLatency(usual if spread is None else spread, 1.0 if slowdown is None else slowdown)
+        return simulate(self.schedule, latency, kernel=self.kernel)
+
+    def predict(self, simulation: Simulation) -> Prediction | None:
+        """The time of the launch; None when there is none."""
+        from twill.simulate.predict import predict
+
+        if self.graph is None or self.launch is None or self.machine is None:
+            return None
+        return predict(simulation, self.graph, self.launch, self.machine)
+
+
+def subject(stored: ScheduleFile, sizes: Mapping[str, str], arch: str | None = None) -> Subject:
+    """What a schedule file holds, for other integer arguments of its kernel, on its own machine or another.
+
+    arch: a known machine or the path of a machine file; by default the one it was compiled for.
+
+    Raises InputError for an argument that is no integer of the kernel, and a machine that cannot be found.
     """
     if stored.graph is None or stored.launch is None:
-        if sizes:
-            raise InputError("the schedule is not that of a kernel: it has no sizes.", hint="Leave out --size.")
-        return None
+        if sizes or arch:
+            what = "sizes" if sizes else "machine file"
+            raise InputError(
+                f"the schedule is not that of a kernel: it has no {what}.",
+                hint=f"Leave out {'--size' if sizes else '--arch'}.",
+            )
+        return Subject(stored.schedule)
     from twill.frontend.launch import from_json
     from twill.ir.parser import parse_graph
-    from twill.machine import load
-    from twill.simulate.predict import predict
+    from twill.simulate.kernel import kernel_of
     from twill.simulate.sizes import with_sizes
 
-    machine = load(str(stored.schedule.provenance.get("machine", stored.schedule.problem.limits.name)))
-    return predict(simulation, parse_graph(stored.graph), with_sizes(from_json(stored.launch), sizes), machine)
+    machine = _machine(stored, arch)
+    graph, launch = parse_graph(stored.graph), with_sizes(from_json(stored.launch), sizes)
+    kernel = kernel_of(graph, stored.schedule, launch, machine)
+    if isinstance(kernel, str):
+        return Subject(stored.schedule, None, kernel, graph, launch, machine)
+    return Subject(stored.schedule, kernel, "", graph, launch, machine)
 
 
-def shown(simulation: Simulation, prediction: Prediction | None) -> list[RenderableType]:
-    """What `twill show --simulated` prints below the drawing."""
+def _machine(stored: ScheduleFile, arch: str | None) -> Machine:
+    provenance = stored.schedule.provenance
+    file, name = provenance.get("machine_file"), provenance.get("machine", stored.schedule.problem.limits.name)
+    try:
+        return load(str(arch or file or name))
+    except InputError as error:
+        if arch is not None:
+            raise
+        raise InputError(
+            f"the schedule was made for machine `{name}`, whose numbers cannot be read: {error.message}",
+            hint="Give its file: --arch FILE.toml.",
+        ) from None
+
+
+def shown(simulation: Simulation, prediction: Prediction | None, without: str = "") -> list[RenderableType]:
+    """What `twill show --simulated` prints below the drawing. without: why no kernel was simulated."""
     schedule, latency = simulation.schedule, simulation.latency
     runs = len(simulation.intervals)
     lines = [
+        _what_ran(simulation, without),
         f"Interval {simulation.ii:.1f} cycles, {simulation.spread:.1f} standard deviation over {runs}"
         f" run{'s' * (runs != 1)}; the schedule's own is {schedule.ii}.",
         f"Load latencies spread by {latency.spread:g}, {latency.slowdown:g} times the machine file's. Modelled, not"
@@ -62,6 +120,19 @@ def shown(simulation: Simulation, prediction: Prediction | None) -> list[Rendera
     if prediction is not None:
         parts += [heading("The launch, predicted"), *_launch(prediction)]
     return parts
+
+
+def _what_ran(simulation: Simulation, without: str) -> str:
+    kernel = simulation.kernel
+    if kernel is None:
+        why = f" No kernel is emitted for it: {without}" if without else ""
+        return f"The schedule's own order and waits were run.{why}"
+    one, fits = kernel.occupancy, kernel.occupancy.blocks
+    return (
+        f"The emitted kernel's statements were run: {fits} thread block{'s' * (fits != 1)} on an SM, which"
+        f" {one.limit} allow{'s' * (one.limit == 'shared memory')} (one takes {one.smem_bytes} bytes of shared memory,"
+        f" {one.registers} registers, {one.warps} warps)."
+    )
 
 
 def _waits(simulation: Simulation) -> list[RenderableType]:
@@ -83,8 +154,9 @@ def _launch(prediction: Prediction) -> list[RenderableType]:
         own = f"{each.own_bytes / 1e6:.2f}" if each.own_bytes else ""
         times = f"{each.times_read:.1f}" if each.loaded_bytes else ""
         row(table, each.name, own, f"{each.loaded_bytes / 1e6:.2f}", times, f"{each.stored_bytes / 1e6:.2f}")
+    together = f", {prediction.blocks} on an SM at once" if prediction.blocks > 1 else ""
     lines = [
-        f"{prediction.programs} programs in {prediction.waves} wave{'s' * (prediction.waves != 1)},"
+        f"{prediction.programs} programs in {prediction.waves} wave{'s' * (prediction.waves != 1)}{together},"
         f" {prediction.iterations} iterations in all.",
         f"SMs {prediction.sm_seconds * 1e6:.1f} us; L2 {prediction.l2_bytes / 1e6:.1f} MB,"
         f" {prediction.l2_seconds * 1e6:.1f} us; device memory {prediction.hbm_bytes / 1e6:.1f} MB,"
@@ -93,20 +165,27 @@ def _launch(prediction: Prediction) -> list[RenderableType]:
     if prediction.flop and prediction.peak_tflops:
         lines.append(
             f"Roofline {prediction.roofline_tflops:.0f} TFLOP/s at {prediction.flop / prediction.hbm_bytes:.0f} FLOP a"
-            f" byte of device memory; dense peak {prediction.peak_tflops:.0f}."
+            f" byte of device memory; dense peak {prediction.peak_tflops:.0f} at {prediction.clock_mhz:.0f} MHz"
+            f" (the vendor's figure: {prediction.vendor_tflops:.0f})."
         )
     return [table, Text("\n".join([*lines, line(prediction)]))]
 
 
 def line(prediction: Prediction) -> str:
-    """The prediction in one sentence: time, TFLOP/s, share of peak, what limits."""
+    """The prediction in a sentence: time, TFLOP/s, share of peak, what limits; a second one for a full machine."""
     time = f"Predicted (modelled, not measured): {prediction.seconds * 1e6:.1f} us"
     if prediction.flop:
         time += f", {prediction.tflops:.1f} TFLOP/s"
         time += f", {prediction.share_of_peak:.1%} of the dense peak" if prediction.peak_tflops else ""
     else:
         time += f", {prediction.hbm_bytes / prediction.seconds / 1e9:.0f} GB/s of device memory"
-    return f"{time}; limited by {prediction.limit}."
+    text = f"{time}; limited by {prediction.limit}."
+    if prediction.steady_tflops and prediction.peak_tflops and not prediction.full:
+        text += (
+            f" With every SM in its steady state: {prediction.steady_tflops:.0f} TFLOP/s,"
+            f" {prediction.steady_share_of_peak:.1%} of the dense peak; --size asks about larger launches."
+        )
+    return text
 
 
 def simulation_json(simulation: Simulation, prediction: Prediction | None) -> dict[str, Any]:
@@ -123,6 +202,8 @@ def simulation_json(simulation: Simulation, prediction: Prediction | None) -> di
         "ii_spread": round(simulation.spread, 3),
         "schedule_ii": simulation.schedule.ii,
         "seeds": len(simulation.intervals),
+        "runs": "kernel" if simulation.kernel is not None else "schedule",
+        "blocks_per_sm": simulation.blocks,
         "latency_spread": simulation.latency.spread,
         "load_slowdown": simulation.latency.slowdown,
         "utilization": {unit: round(share, 4) for unit, share in simulation.utilization.items()},
@@ -132,14 +213,23 @@ def simulation_json(simulation: Simulation, prediction: Prediction | None) -> di
     }
 
 
-def prediction_of_compiled(compiled: Compiled) -> Prediction | None:
-    """The prediction for a compiled kernel's example; None where the launch has no grid or trips are not known."""
-    from twill.simulate.measure import simulate
-    from twill.simulate.predict import predict
+def prediction_of_compiled(compiled: Compiled, sizes: Mapping[str, str] | None = None) -> Prediction | None:
+    """The prediction for a compiled kernel, at its example or other sizes; None where it cannot be made.
 
-    if compiled.launch.grid is None:
+    That is for a launch without a grid, and where trip counts are not known. Raises InputError for sizes that the
+    kernel does not have.
+    """
+    from twill.simulate.kernel import Kernel, occupancy
+    from twill.simulate.predict import predict
+    from twill.simulate.sizes import with_sizes
+
+    launch = with_sizes(compiled.launch, sizes or {})
+    if launch.grid is None:
         return None
+    kernel = Kernel(compiled.plan, compiled.machine, occupancy(compiled.plan, compiled.machine))
     try:
-        return predict(simulate(compiled.schedule), compiled.graph, compiled.launch, compiled.machine)
+        return predict(simulate(compiled.schedule, kernel=kernel), compiled.graph, launch, compiled.machine)
     except (InputError, Unsupported):
+        if sizes:
+            raise
         return None

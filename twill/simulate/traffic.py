@@ -10,6 +10,7 @@ from twill.errors import InputError
 from twill.frontend.launch import Launch
 from twill.frontend.trips import descriptor_extents, trip_counts
 from twill.ir.graph import DTYPE_BITS, Graph, Op
+from twill.simulate.footprint import Footprint, Load
 
 _THROUGH = ("addptr", "splat", "broadcast", "expand_dims", "reshape", "trans", "bitcast")
 _LOADS, _STORES = ("descriptor_load", "load"), ("descriptor_store", "store")
@@ -39,8 +40,8 @@ class Tensor:
 class Traffic:
     """One launch: iterations of each of its programs in order, FLOP of its dots, its tensors.
 
-    operand: element type of the dots' operands, "" without dots. load_bytes, store_bytes: of one program outside
-    its loop.
+    operand: element type of the dots' operands, "" without dots. loop_flop: of one iteration. load_bytes,
+    store_bytes: of one program outside its loop. footprint: what programs that run together read.
     """
 
     trips: tuple[int, ...]
@@ -49,6 +50,8 @@ class Traffic:
     tensors: tuple[Tensor, ...]
     load_bytes: int
     store_bytes: int
+    loop_flop: int
+    footprint: Footprint
 
     @property
     def programs(self) -> int:
@@ -59,17 +62,17 @@ class Traffic:
         """Bytes between the SMs and the level-two cache."""
         return sum(tensor.loaded_bytes + tensor.stored_bytes for tensor in self.tensors)
 
-    def hbm_bytes(self, waves: int, l2_bytes: int) -> int:
-        """Bytes between the level-two cache and device memory.
+    def hbm_bytes(self, places: int, l2_bytes: int) -> int:
+        """Bytes between the level-two cache and device memory, `places` programs running at a time.
 
-        Each byte is read once when all that is read fits in the cache; else once in every wave that asks for it,
-        at most: the programs of one wave read the same tiles at about the same time. Stores are written once.
+        Each byte is read once when all that is read fits in the cache; else once in every wave that asks for it:
+        the programs of one wave read the same tiles at about the same time. Stores are written once.
         """
-        read = sum(tensor.read_once_bytes for tensor in self.tensors)
-        again = 1 if read <= l2_bytes else waves
-        return sum(
-            min(tensor.loaded_bytes, tensor.read_once_bytes * again) + tensor.stored_bytes for tensor in self.tensors
-        )
+        once = {tensor.name: tensor.read_once_bytes for tensor in self.tensors}
+        stored = sum(tensor.stored_bytes for tensor in self.tensors)
+        if sum(once.values()) <= l2_bytes:
+            return sum(once.values()) + stored
+        return sum(self.footprint.read_bytes(places).values()) + stored
 
 
 def traffic(graph: Graph, launch: Launch) -> Traffic:
@@ -83,25 +86,32 @@ def traffic(graph: Graph, launch: Launch) -> Traffic:
     loaded: dict[str, int] = defaultdict(int)
     stored: dict[str, int] = defaultdict(int)
     outside = {"load": 0, "store": 0}
-    flop, operand = 0, ""
+    loads: list[Load] = []
+    flop, loop_flop, operand = 0, 0, ""
     for ops, times in ((graph.before, len(trips)), (graph.loop.body, sum(trips)), (graph.after, len(trips))):
         for op in ops:
             if op.opcode == "dot":
                 (m, k), n = types[op.operands[0]].shape, op.result.type.shape[1]
                 flop += 2 * m * n * k * times
+                loop_flop += 2 * m * n * k * (ops is graph.loop.body)
                 operand = types[op.operands[0]].dtype
             elif op.opcode in _LOADS or op.opcode in _STORES:
                 load = op.opcode in _LOADS
                 moved = op.result.type if load else types[op.operands[-1 if op.opcode == "descriptor_store" else 1]]
                 name = _tensor(op, producers)
                 (loaded if load else stored)[name] += moved.nbytes * times
+                if load:
+                    loads.append(Load(op, name, moved.nbytes, ops is graph.loop.body))
                 if ops is not graph.loop.body:
                     outside["load" if load else "store"] += moved.nbytes
     tensors = tuple(
         Tensor(name, loaded[name], stored[name], _own_bytes(graph, launch, name))
         for name in dict.fromkeys((*loaded, *stored))
     )
-    return Traffic(trips, flop, operand, tensors, outside["load"], outside["store"])
+    described = {_base(producers, name) for name in descriptor_extents(graph, launch)}
+    own = {tensor.name: tensor.own_bytes for tensor in tensors if tensor.name in described}
+    footprint = Footprint(graph, launch, tuple(loads), trips, own)
+    return Traffic(trips, flop, operand, tensors, outside["load"], outside["store"], loop_flop, footprint)
 
 
 def _trips(graph: Graph, launch: Launch) -> tuple[int, ...]:
@@ -124,11 +134,16 @@ def _tensor(op: Op, producers: dict[str, Op]) -> str:
     return name
 
 
+def _base(producers: dict[str, Op], descriptor: str) -> str:
+    """The tensor argument that a descriptor is made of."""
+    return producers[descriptor].operands[0]
+
+
 def _own_bytes(graph: Graph, launch: Launch, name: str) -> int:
     """Bytes of a tensor argument, by the descriptors made of it for this launch, else by the example's shape."""
     producers = graph.producers()
     for made, (sizes, _) in descriptor_extents(graph, launch).items():
-        if producers[made].operands[0] == name:
+        if _base(producers, made) == name:
             return _bytes(sizes, producers[made].result.type.dtype)
     try:
         spec = launch.argument(name)
