@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,10 @@ def test_scheduling_a_graph_needs_neither_torch_nor_triton(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert '"ii": 7' in done.stdout
+
+
+def test_every_room_is_packaged():
+    """A folder left out of pyproject.toml works in a checkout only."""
+    settings = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())
+    rooms = {"twill", *(f"twill.{path.parent.name}" for path in ROOT.glob("*/__init__.py"))}
+    assert rooms <= set(settings["tool"]["setuptools"]["packages"])

@@ -9,6 +9,8 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+SEEDS = 3  # interleavings tried by default
+
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, nothing else.")
 
 best_option = click.option(

@@ -1,0 +1,1 @@
+"""One module a subcommand: arguments in, one library call, one report out."""
