@@ -26,6 +26,10 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.compile_time
 	$(BIN)/python -m benchmarks.solve_time --runs 3 --time-limit 60
 	$(BIN)/python -m benchmarks.solve_scale
+	$(BIN)/python -m benchmarks.register_error
+	$(BIN)/python -m benchmarks.emulate_speed
+	$(BIN)/python -m benchmarks.mutation
+	$(BIN)/python -m benchmarks.mutation_page
 
 # On a machine with a Hopper GPU, with the Python that has its torch and triton; nothing is installed.
 gpu:
