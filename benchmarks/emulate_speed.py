@@ -22,7 +22,8 @@ from rich.table import Table
 
 from benchmarks import record
 from benchmarks.samples import Summary, summarize
-from twill.emulate.verify import Run, verify
+from twill.emulate.launches import Run
+from twill.emulate.verify import verify
 
 MODULES = ("attention_d128_bf16", "attention_d64_bf16")
 QUERIES = 128

@@ -16,7 +16,8 @@ from pathlib import Path
 from benchmarks.mutants import Mutant, mutants
 from twill.emulate import cases
 from twill.emulate.cases import Case
-from twill.emulate.verify import MORE_SEEDS, PROGRAMS, SEEDS, loaded, runs_of
+from twill.emulate.launches import loaded
+from twill.emulate.verify import MORE_SEEDS, PROGRAMS, SEEDS, runs_of
 from twill.errors import InputError, Unsupported
 from twill.shipped import VARIANTS, module_path, schedule_path
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.emulate.running import line, module, run
-from tests.emulate.test_blackwell import GATHER
+from tests.emulate.test_gather import GATHER
 from twill import emulate
 
 X = "x = gl.arange(0, 64, ROW)\n"

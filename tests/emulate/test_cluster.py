@@ -298,3 +298,8 @@ def test_an_autotuned_kernel_runs_in_the_cluster_of_its_first_configuration(tmp_
     out = torch.zeros(64)
     emulate.load(path).k[(1,)](out)
     assert torch.equal(out, torch.full((64,), 2.0))
+
+
+def test_a_wait_without_an_arrival(tmp_path):
+    with pytest.raises(emulate.BarrierMisuse, match="before this thread block has arrived at one"):
+        over(tmp_path, "cluster.wait()\n")

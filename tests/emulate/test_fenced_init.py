@@ -5,7 +5,7 @@ import torch
 
 from tests.emulate.running import ATTENTION, MATMUL
 from twill import emulate
-from twill.emulate.verify import loaded
+from twill.emulate.launches import loaded
 from twill.shipped import VARIANTS, module_path
 
 FENCE = "    fence_async_shared()  # the barriers are set up before TMA or another role sees them\n"

@@ -5,7 +5,7 @@ from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia import blackwell
 
 from twill.emulate import dtypes, layouts, linear_layouts
-from twill.emulate.tensor_memory import TensorMemoryLayout, TensorMemoryScalesLayout, get_tmem_reg_layout
+from twill.emulate.tensor_layouts import TensorMemoryLayout, TensorMemoryScalesLayout, get_tmem_reg_layout
 
 FIELDS = ("reg_bases", "lane_bases", "warp_bases", "block_bases", "shape")
 

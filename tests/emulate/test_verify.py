@@ -9,7 +9,7 @@ import torch
 
 from tests.emulate.running import ATTENTION, MATMUL
 from twill import emulate
-from twill.emulate.cases import Case, arithmetic
+from twill.emulate.cases import Case, Truth, arithmetic, vacuous
 from twill.emulate.ordering import Ordering
 from twill.emulate.verify import runs_of
 from twill.errors import InputError
@@ -208,3 +208,34 @@ def test_no_more_seeds_than_asked_for():
     module = Launches()
     assert len(list(runs_of(module, module.launch, Case("case", {}, {}, 1), (5,)))) == 1
     assert module.seeds == [5]
+
+
+@pytest.mark.parametrize(
+    ("values", "blank"),
+    [(([0.0, 0.0], [0.0, 2.0]), False), (([0.0], [-0.0]), True), (([np.nan, 0.0], [-np.inf, np.inf]), True)],
+)
+def test_numbers_that_say_nothing_are_noted(values, blank):
+    """In every case zero or not finite: an output that nobody computed may pass for right."""
+    found = [Case("a launch", {}, {"o": Truth.of(each, 64), "told": Truth.of([1.0], 64)}) for each in values]
+    notes = vacuous(found)
+    assert len(notes) == blank
+    assert all("the numbers of o say nothing" in note for note in notes)
+
+
+def test_a_report_of_zeros_says_so():
+    zeros = torch.zeros(1, 128, 64).half()
+    arguments = {"q": zeros, "k": zeros, "v": zeros, "o": zeros, "n": 2, "scale": 0.25, "BLOCK_N": 64}
+    report = emulate.verify(ATTENTION, inputs=[arguments], truth=[{"o": zeros.double()}], entry="launch", seeds=(0,))
+    assert report.passed
+    assert "the numbers of o say nothing" in str(report.notes)
+
+
+def test_an_output_of_zeros_beside_one_of_numbers(tmp_path):
+    path = tmp_path / "two.py"
+    path.write_text("def launch(o, count):\n    o.fill_(1.0)\n    count.fill_(0.0)\n")
+    arguments = {"o": torch.zeros(4), "count": torch.zeros(4)}
+    truth = {"o": np.ones(4), "count": np.zeros(4)}
+    report = emulate.verify(path, inputs=[arguments], truth=[truth], entry="launch", seeds=(0,))
+    assert report.passed
+    assert report.runs[0].tolerance > 0
+    assert "the numbers of count say nothing" in str(report.notes)

@@ -8,6 +8,7 @@ allows. Races, deadlocks, poison and misused tokens come back as `EmulationError
 line, the buffer and the barrier. `verify_file` does this for a generated kernel and compares with float64.
 """
 
+from twill.emulate.launches import Run, WrongResult
 from twill.emulate.load import EmulatedModule, load
 from twill.emulate.report import (
     AssertionFailed,
@@ -28,7 +29,7 @@ from twill.emulate.report import (
     TokenMisuse,
     Unwaited,
 )
-from twill.emulate.verify import Run, VerifyReport, WrongResult, verify, verify_file
+from twill.emulate.verify import VerifyReport, verify, verify_file
 
 __all__ = [
     "AssertionFailed",

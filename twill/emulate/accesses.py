@@ -57,6 +57,16 @@ class Access:
         return any(clock.get(agent, 0) >= epoch for agent, epoch in self.fences)
 
 
+Order = Access | tuple[int, int]  # when an operation is over: with an access of shared memory, or (agent, epoch)
+
+
+def is_over(order: Order, clock: Clock) -> bool:
+    """Is a holder of `clock` ordered after the operation?"""
+    if isinstance(order, Access):
+        return order.before(clock)
+    return clock.get(order[0], 0) >= order[1]
+
+
 class History:
     """The accesses of one allocation that a later access may still conflict with."""
 

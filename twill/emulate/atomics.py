@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from twill.emulate import dtypes, trace
+from twill.emulate import cga, cluster, dtypes, holdings, trace
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import DType
 from twill.emulate.global_accesses import record_atomic
@@ -111,6 +111,10 @@ def _each(
     offsets = np.asarray(offsets)
     given = [np.broadcast_to(cast(value, element).data, offsets.shape) for value in values]
     chosen = np.broadcast_to(True if mask is None else as_tensor(mask).data, offsets.shape)
+    if cluster.current() is not None:
+        if not offsets.shape or cga.replicas(cluster.layout_bases(layout, action)) > 1:
+            cluster.refuse(f"{action} of elements that more than one CTA holds,")
+        chosen = chosen & holdings.owned(offsets.shape, layout, write=True)
     target.check(offsets[chosen], str(scheduler.place(action)))
     record_atomic(target.history, action, offsets[chosen], sem, scope)
     trace.touch("atomics", True)

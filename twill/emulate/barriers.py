@@ -26,7 +26,7 @@ class Barrier:
     initialised: Place
     born: tuple[int, int]  # (agent, epoch) of its initialisation
     set_up: Access | None = None  # the write of its initialisation
-    published: bool = True  # in a cluster: every CTA is ordered after its initialisation
+    published: set[int] | None = None  # in a cluster: the CTAs that know of its initialisation
     pending: int = 0
     outstanding_bytes: int = 0
     completed: int = 0

@@ -12,7 +12,8 @@ import numpy as np
 
 from twill.emulate import dtypes, layouts
 from twill.emulate.memory import SharedMemory
-from twill.emulate.tensor_memory import TensorMemory, TensorMemoryScalesLayout
+from twill.emulate.tensor_layouts import TensorMemoryScalesLayout
+from twill.emulate.tensor_memory import TensorMemory
 from twill.emulate.values import Array, refuse
 
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)

@@ -188,6 +188,20 @@ def _case(
     return Case(_label(trip), arguments, outputs, trip.trip_count, chosen)
 
 
+def vacuous(found: Iterable[Case]) -> tuple[str, ...]:
+    """A note on the outputs whose expected values are zero or not finite in every case: what a kernel that computes
+    nothing leaves there may be right too."""
+    telling: dict[str, bool] = {}
+    for case in found:
+        for name, truth in case.outputs.items():
+            some = bool((np.isfinite(truth.values) & (truth.values != 0)).any())
+            telling[name] = telling.get(name, False) or some
+    blank = [name for name, some in telling.items() if not some]
+    if not blank:
+        return ()
+    return (f"the numbers of {', '.join(blank)} say nothing: float64 has only zeros there, or what is not finite",)
+
+
 def _label(trip: Trip) -> str:
     changes = ", ".join(f"{name}={value}" for name, value in trip.overrides.items())
     return f"trip count {trip.trip_count}" + (f" ({changes})" if changes else "")

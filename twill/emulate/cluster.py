@@ -19,9 +19,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from twill.emulate import cga
-from twill.emulate.accesses import Access, Clock, join
+from twill.emulate.accesses import Clock, Order, is_over, join
 from twill.emulate.barriers import Barrier
-from twill.emulate.constants import unwrap
 from twill.emulate.report import BarrierMisuse, EarlyExit, MissingClusterSync, Place, Wanted
 from twill.emulate.scheduler import Scheduler, Task, active, running
 from twill.errors import Unsupported
@@ -48,12 +47,7 @@ class Remote:
     place: Place
     owner: int
     path: str
-    order: Access | tuple[int, int]
-
-    def before(self, clock: Clock) -> bool:
-        if isinstance(self.order, tuple):
-            return clock.get(self.order[0], 0) >= self.order[1]
-        return self.order.before(clock)
+    order: Order
 
 
 class Cluster:
@@ -120,6 +114,11 @@ class Cluster:
     def wait(self) -> Meeting:
         """Go on when all CTAs have arrived at the barrier this one arrived at last."""
         task = self.scheduler.current()
+        if not self.met[task.cta]:
+            place = self.scheduler.place("cluster wait")
+            self._misuse(
+                f"{place} waits at a barrier of the cluster before this thread block has arrived at one.", place
+            )
         meeting = self.meetings[self.met[task.cta] - 1]
 
         def waits_for() -> Wanted:
@@ -129,7 +128,8 @@ class Cluster:
         self.scheduler.block(lambda: len(meeting.arrived) == self.size, waits_for, joins=True)
         join(task.clock, meeting.clock)
         for barrier in meeting.inits:
-            barrier.published = True
+            if barrier.published is not None:
+                barrier.published.add(task.cta)
         return meeting
 
     def meet(self, what: str, relaxed: bool = False, brings: Array | None = None) -> Meeting:
@@ -157,7 +157,7 @@ class Cluster:
         """
         task = self.scheduler.current()
         if barrier is not None:
-            barrier.published = False
+            barrier.published = set()
         outside = not task.path and not self.roles[task.cta]
         if self.explicit or (outside and (not self.sites[task.cta] or line in self.sites[task.cta])):
             self.inits[task.cta].append((line, barrier))
@@ -187,7 +187,7 @@ class Cluster:
             barrier=path,
         )
 
-    def remote(self, place: Place, owner: int, path: str, order: Access | tuple[int, int]) -> None:
+    def remote(self, place: Place, owner: int, path: str, order: Order) -> None:
         """Remember an operation on memory of another CTA."""
         if owner != self.scheduler.current().cta:
             self.remotes.append(Remote(place, owner, path, order))
@@ -202,7 +202,7 @@ class Cluster:
     def check_end(self) -> None:
         """Every operation on memory of another CTA was over before that CTA ended."""
         for each in self.remotes:
-            if not each.before(self.exits[each.owner]):
+            if not is_over(each.order, self.exits[each.owner]):
                 raise EarlyExit(
                     f"CTA {each.owner} may have ended when {each.place} reaches {each.path} in its shared memory.",
                     hint="Wait for all of them, and end the kernel with cluster.arrive() and cluster.wait().",
@@ -276,28 +276,3 @@ def layout_bases(layout: Any, what: str) -> cga.Bases:
             location=active().here(),
         )
     return found
-
-
-# gluon.language.nvidia.hopper.cluster
-
-
-def barrier(relaxed: Any = False) -> None:
-    """Go on when all threads of the cluster are here; what they did before is visible, unless relaxed."""
-    here = current()
-    if here is not None:
-        here.meet("cluster barrier", bool(unwrap(relaxed)))
-
-
-def arrive(relaxed: Any = False) -> None:
-    """Arrive at the barrier of the cluster."""
-    here = current()
-    if here is not None:
-        here.scheduler.pause()
-        here.arrive("cluster barrier", bool(unwrap(relaxed)))
-
-
-def wait() -> None:
-    """Wait for all threads of the cluster to have arrived."""
-    here = current()
-    if here is not None:
-        here.wait()

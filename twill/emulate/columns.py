@@ -12,6 +12,7 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
+from twill.emulate import trace
 from twill.emulate.accesses import Access, Clock, History
 from twill.emulate.report import OutOfColumns, Place
 from twill.emulate.scheduler import Scheduler, active
@@ -40,8 +41,11 @@ class Columns:
         self.open: list[Lifetime] = []  # of another role too, until the roles join
 
     def allocate(self, name: str, columns: int) -> Lifetime:
-        place = active().place("allocation")
-        life = Lifetime(name, columns, len(self.lives), len(self.lives), place, active().current().path)
+        scheduler = active()
+        place, task = scheduler.place("allocation"), scheduler.current()
+        if any(not other.ended and other.cta == task.cta for other in scheduler.tasks if other is not task):
+            trace.unsettled(place, name, "the columns beside it depend on how far other roles are")
+        life = Lifetime(name, columns, len(self.lives), len(self.lives), place, task.path)
         self.lives.append(life)
         for other in self.open:
             other.used = life.born

@@ -6,8 +6,8 @@ until `store_wait` covers it. Nothing orders two thread blocks of a launch but a
 what the order in which they were run hides is a race all the same. Two atomics never race, unless one of them is
 atomic for its own thread block only (scope "cta") and the other is another block's.
 
-Kept for each element are its last plain write, and its last read and last atomic with those before them of another
-thread block. Arguments in one storage share one history.
+Kept for each element are its last plain write, and the last reads and atomics that nothing orders with each other, of
+other thread blocks one. Arguments in one storage share one history.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from twill.emulate import trace
-from twill.emulate.accesses import Access, Clock, join
+from twill.emulate.accesses import Access, Clock, Order, is_over, join
 from twill.emulate.report import Place, Race
 from twill.emulate.scheduler import active
 
-_PLAIN_READ = ("write", "atomic", "other atomic")
-_WRITE = ("write", "read", "other read", "atomic", "other atomic")
+_PLAIN_READ = ("write", "atomic")
+_WRITE = ("write", "read", "atomic")
 
 
 @dataclass(slots=True)
@@ -36,15 +36,13 @@ class GlobalAccess:
     place: Place
     program: tuple[int, ...]
     write: bool
-    order: Access | tuple[int, int]
+    order: Order
     scope: str = ""
     released: Clock = field(default_factory=dict)
 
     def before(self, clock: Clock) -> bool:
         """Is a holder of `clock` ordered after this access?"""
-        if isinstance(self.order, tuple):
-            return clock.get(self.order[0], 0) >= self.order[1]
-        return self.order.before(clock)
+        return is_over(self.order, clock)
 
     def harmless(self, other: GlobalAccess) -> bool:
         """Are the two atomic to each other?"""
@@ -61,30 +59,39 @@ class Storage:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.accesses: list[GlobalAccess] = []
-        self.last: dict[str, Any] = {}  # kind of access -> [size] int32, 1 + its place in `accesses`
+        self.groups: list[tuple[GlobalAccess, ...]] = [()]
+        self.last: dict[str, Any] = {}  # kind of access -> [size] int32, place in `groups`
 
     def met(self, kind: str, cells: Any) -> Iterator[tuple[GlobalAccess, Any]]:
-        """The last accesses of that kind to any of `cells`, each with those of `cells` it is the last of."""
-        if kind in self.last:
-            numbers = self.last[kind][cells]
-            for number in np.unique(numbers):
-                if number:
-                    yield self.accesses[number - 1], cells[numbers == number]
+        """The last accesses of that kind to any of `cells`, each with those of `cells` it is one of the last of."""
+        for group, where in self._divided(kind, cells):
+            for access in group:
+                yield access, where
 
-    def remember(self, access: GlobalAccess, cells: Any) -> None:
-        self.accesses.append(access)
+    def remember(self, access: GlobalAccess, cells: Any, clock: Clock) -> None:
+        """`access` by a holder of `clock` is the last one now, beside those of its kind that nothing orders it with."""
         kind = "atomic" if access.scope else "write" if access.write else "read"
-        if kind != "write":
-            for earlier, where in list(self.met(kind, cells)):
-                if earlier.program != access.program:
-                    self._kind(f"other {kind}")[where] = self._kind(kind)[where]
-        self._kind(kind)[cells] = len(self.accesses)
+        divided = list(self._divided(kind, cells)) if kind != "write" else [((), cells)]
+        numbers = self.last.setdefault(kind, np.zeros(self.size, np.int32))
+        made: dict[tuple[int, ...], int] = {}
+        for group, where in divided:
+            unordered = [each for each in group if not each.before(clock)]
+            foreign = [each for each in unordered if each.program != access.program][-1:]
+            kept = (*foreign, *(each for each in unordered if each.program == access.program))
+            key = tuple(map(id, kept))
+            if key not in made:
+                made[key] = len(self.groups)
+                self.groups.append((*kept, access))
+            numbers[where] = made[key]
 
-    def _kind(self, kind: str) -> Any:
+    def _divided(self, kind: str, cells: Any) -> Iterator[tuple[tuple[GlobalAccess, ...], Any]]:
+        """`cells` by the last accesses of that kind to them."""
         if kind not in self.last:
-            self.last[kind] = np.zeros(self.size, np.int32)
-        return self.last[kind]
+            yield (), cells
+            return
+        numbers = self.last[kind][cells]
+        for number in np.unique(numbers):
+            yield self.groups[number], cells[numbers == number]
 
 
 class GlobalHistory:
@@ -116,9 +123,9 @@ class GlobalHistory:
                 element = (int(where.min()) - self.start) // self.cells
                 if not access.harmless(earlier) and not earlier.before(clock):
                     raise _race(earlier, access, element)
-                if access.harmless(earlier) and earlier.program == access.program:
+                if access.harmless(earlier):
                     trace.unsettled(access.place, f"{self.name}[{element}]", f"nothing orders it with {earlier.place}")
-        self.storage.remember(access, cells)
+        self.storage.remember(access, cells, clock)
 
     def chain(self, access: GlobalAccess, elements: Any) -> None:
         """Let `access` hand on what the last atomics on `elements` released, of those that are atomic to it."""

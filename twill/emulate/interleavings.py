@@ -10,10 +10,10 @@ from pathlib import Path as File
 from twill.emulate import blocks, cases
 from twill.emulate.explore import Exploration, explore
 from twill.emulate.guided import Guided
+from twill.emulate.launches import Run, loaded, run_case
 from twill.emulate.load import EmulatedModule
 from twill.emulate.replay import Replay, replay_file
 from twill.emulate.report import MAX_STEPS, EmulationError, replay_command
-from twill.emulate.verify import Run, loaded, run_case
 
 __all__ = ["ExploreReport", "Explored", "Replay", "explore_file", "replay_file"]
 

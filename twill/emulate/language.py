@@ -2,7 +2,7 @@
 
 Shapes and layouts are in `shapes.py`, elementwise mathematics in `mathematics.py`, reductions in `reductions.py`,
 loads and stores through pointers in `pointers.py`, inline PTX in `inline_assembly.py`, `warp_specialize` in
-`launch.py`. A name that is in none of them is reported as unsupported, with the line that uses it.
+`roles.py`. A name that is in none of them is reported as unsupported, with the line that uses it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from twill.emulate import cluster, dtypes, holdings, layouts, memory, values
-from twill.emulate.cluster import barrier as cluster_barrier
+from twill.emulate import cluster, cluster_barriers, dtypes, holdings, layouts, memory, values
 from twill.emulate.constants import unwrap
 from twill.emulate.dtypes import DType
 from twill.emulate.memory import SharedMemory
@@ -152,7 +151,7 @@ def thread_barrier() -> None:
 def barrier(*, cluster: Any = False) -> None:
     """As thread_barrier; with `cluster`, of all its thread blocks."""
     if unwrap(cluster):
-        cluster_barrier()
+        cluster_barriers.barrier()
     else:
         thread_barrier()
 

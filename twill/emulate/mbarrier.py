@@ -176,10 +176,11 @@ def find(view: SharedMemory, place: Place, cta: int | None = None) -> Barrier:
     cluster.settle()
     scheduler = active()
     owner, _ = _group(view, cta)
-    foreign = owner != scheduler.current().cta
+    me = scheduler.current().cta
+    foreign = owner != me
     view = view.part(owner)
     barrier = view.allocation.barriers.get(view.offset)
-    if foreign and (barrier is None or not barrier.published):
+    if foreign and (barrier is None or barrier.published is None or me not in barrier.published):
         scheduler.cluster.unpublished(place, view.path, owner, barrier)
     if barrier is None:
         _misuse(f"{place} uses {view.path}, which is not an initialised mbarrier.", place, view)

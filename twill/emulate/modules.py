@@ -11,7 +11,7 @@ from typing import Any
 
 from twill.emulate import (
     async_copy,
-    cluster,
+    cluster_barriers,
     constants,
     descriptors,
     dtypes,
@@ -24,8 +24,10 @@ from twill.emulate import (
     layouts,
     mathematics,
     mbarrier,
+    roles,
     source,
     tcgen05,
+    tensor_layouts,
     tensor_memory,
     tma,
     tma_reductions,
@@ -39,7 +41,7 @@ from twill.emulate.scheduler import active, running
 from twill.errors import Location, Unsupported
 
 GLUON = "triton.experimental.gluon"
-MEMORY = ("TensorMemoryLayout", "TensorMemoryScalesLayout", "allocate_tensor_memory", "get_tmem_reg_layout")
+TENSOR_LAYOUTS = ("TensorMemoryLayout", "TensorMemoryScalesLayout", "get_tmem_reg_layout")
 TCGEN05 = ("tcgen05_commit", "tcgen05_copy", "tcgen05_mma", "tcgen05_mma_barrier_count", "tcgen05_mma_scaled")
 IM2COL = ("async_copy_global_to_shared_im2col", "async_load_im2col")
 PACKED = ("add2", "sub2", "mul2", "fma2", "min2", "max2")
@@ -120,7 +122,7 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
         tensor_descriptor_im2col=im2col.Im2ColDescriptor,
         **{name: getattr(im2col, name) for name in IM2COL},
     )
-    clusters = {name: getattr(cluster, name) for name in ("arrive", "barrier", "wait")}
+    clusters = {name: getattr(cluster_barriers, name) for name in cluster_barriers.__all__}
     copying = {name: getattr(async_copy, name) for name in async_copy.__all__}
     ampere = _module(
         f"{GLUON}.language.nvidia.ampere",
@@ -159,11 +161,12 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
         async_copy=_module(f"{GLUON}.language.nvidia.blackwell.async_copy", **copying),
         fence_async_shared=wgmma.fence_async_shared,
         tensor_memory_descriptor=tensor_memory.TensorMemory,
-        tensor_memory_descriptor_type=tensor_memory.TensorMemoryType,
+        tensor_memory_descriptor_type=tensor_layouts.TensorMemoryType,
         float2=_module(
             f"{GLUON}.language.nvidia.blackwell.float2", **{name: getattr(float2, name) for name in float2.__all__}
         ),
-        **{name: getattr(tensor_memory, name) for name in MEMORY},
+        **{name: getattr(tensor_layouts, name) for name in TENSOR_LAYOUTS},
+        allocate_tensor_memory=tensor_memory.allocate_tensor_memory,
         **{name: getattr(tcgen05, name) for name in TCGEN05},
         **{name: getattr(mathematics, name) for name in PACKED},
     )
@@ -235,7 +238,7 @@ def _fill_language(gl: ModuleType) -> None:
     gl.tensor = values.Tensor  # type: ignore[attr-defined]
     gl.tuple = tuple  # type: ignore[attr-defined]
     gl.shared_memory_descriptor = SharedMemory  # type: ignore[attr-defined]
-    gl.warp_specialize = launch.warp_specialize  # type: ignore[attr-defined]
+    gl.warp_specialize = roles.warp_specialize  # type: ignore[attr-defined]
 
 
 def _collect(module: ModuleType, found: dict[str, ModuleType]) -> None:

@@ -13,7 +13,8 @@ memory need no look: two that conflict are ordered by barriers, or are a race th
 Then every other interleaving makes the same moves with the same order between those that meet on a barrier: take
 the first move in which it would differ; 1 puts its arrivals into the same phase, and 2 and 3 let its wait pass at
 the same count and no other. Arrivals of one phase may swap: the phase completes after all of them either way. So
-its values, its races and its end are those of this run.
+its values, its races and its end are those of this run. What else may come to something else in another order (two
+atomics that nothing orders, a clock, columns of tensor memory that roles allocate) says so itself: `unsettled`.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from pathlib import Path as File
 
 from twill.emulate import blocks, cases, trace
 from twill.emulate.guided import Guided, Path
+from twill.emulate.launches import Run, loaded, run_case
 from twill.emulate.trace import Trace
-from twill.emulate.verify import PROGRAMS, Run, loaded, run_case
+from twill.emulate.verify import PROGRAMS
 from twill.errors import InputError
 
 

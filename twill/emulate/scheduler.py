@@ -152,12 +152,12 @@ class Scheduler:
         return task
 
     def run(self, adversary: Adversary, statistics: Statistics) -> None:
-        """Let roles and events move until all roles have ended."""
+        """Let roles and events move until all roles have ended, and the commits that they left in flight have come."""
         adversary.renew()
         steps = 0
         try:
             with np.errstate(all="ignore"):
-                while not all(task.ended for task in self.tasks):
+                while not all(task.ended for task in self.tasks) or _heads(self.pipes.values()):
                     steps += 1
                     if steps > self.max_steps:
                         endings.never_ends(self, f"{self.max_steps:,} scheduling steps")

@@ -32,6 +32,7 @@ class Pipe(Queue):
 
     operations: list[tuple[Place, int, str]] = field(default_factory=list)  # MMAs, copies; epoch; what it fills
     copied: int = 0  # epoch of the newest copy
+    commits: int = 0  # in clocks under -agent: a commit may be in flight when all it waits for is known to be over
 
     def start(self, place: Place, run: Callable[[], None]) -> None:
         self.issue(place, run)
@@ -215,7 +216,8 @@ def tcgen05_commit(barrier: Any, pred: Any = True, **newer: Any) -> None:
         return
     place = scheduler.place("tcgen05 commit")
     pipe, task = _pipe(scheduler), scheduler.current()
-    clock = {**task.clock, pipe.agent: pipe.issued}
+    pipe.commits += 1
+    clock = {**task.clock, pipe.agent: pipe.issued, -pipe.agent: pipe.commits}
     for cta in holdings.committed(descs):
         signal = mbarrier.find(barrier, place, cta)
         pipe.start(place, functools.partial(signal.arrive, 1, clock, place))

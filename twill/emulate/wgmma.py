@@ -29,10 +29,7 @@ def fence_async_shared(cluster: Any = False) -> None:
     for access in scheduler.unfenced:
         if access.before(task.clock):
             access.fences.append((task.agent, task.clock[task.agent]))
-    own = (
-        task.agent,
-        task.clock[task.agent],
-    )  # whoever is ordered after a write of this epoch is so after the fence too
+    own = (task.agent, task.clock[task.agent])  # who is ordered after a write of this epoch is so after the fence too
     scheduler.unfenced = [access for access in scheduler.unfenced if (access.agent, access.epoch) != own]
 
 
