@@ -19,14 +19,12 @@ from typing import Any
 
 from benchmarks import record
 from twill.errors import TwillError
-from twill.frontend.launch import Launch, from_json
-from twill.ir.parser import parse_graph
-from twill.machine import load as load_machine
 from twill.measure.comparison import Comparison, compare
 from twill.measure.measurement import Measurement, read
 from twill.measure.predicted import expected_of
 from twill.schedule import files
-from twill.shipped import ARCH, VARIANTS, Variant, schedule_path
+from twill.shipped import VARIANTS, Variant, schedule_path
+from twill.simulate.subject import subject
 
 TIMELINES = record.RESULTS / "timelines"
 NOTHING_MEASURED = 2
@@ -35,7 +33,7 @@ NOTHING_MEASURED = 2
 def compared(variant: Variant, measured: Measurement, location: str) -> dict[str, Any]:
     """Errors of one kernel, as data. Raises TwillError when it cannot be compared."""
     stored = files.read(schedule_path(variant))
-    found = compare(stored.schedule, measured, expected_of(stored.schedule, measured, location))
+    found = compare(stored.schedule, measured, expected_of(stored, measured, location))
     return {**found.json(), **_launch(stored, measured), "summary": summary(found), "about": dict(measured.about)}
 
 
@@ -52,14 +50,14 @@ def summary(found: Comparison) -> dict[str, float]:
 def _launch(stored: files.ScheduleFile, measured: Measurement) -> dict[str, Any]:
     """Predicted and measured seconds of the launch that was timed; {} where it was not."""
     seconds = measured.about.get("seconds")
-    if seconds is None or stored.graph is None or stored.launch is None:
+    if seconds is None:
         return {}
-    from twill.simulate import simulate
-    from twill.simulate.predict import predict
-
-    launch: Launch = from_json(stored.launch).with_values(dict(measured.about.get("sizes", {})))
-    simulation = simulate(stored.schedule)
-    expected = predict(simulation, parse_graph(stored.graph), launch, load_machine(ARCH)).seconds
+    sizes = {name: str(value) for name, value in dict(measured.about.get("sizes", {})).items()}
+    about = subject(stored, sizes)
+    prediction = about.predict(about.simulate())
+    if prediction is None:
+        return {}
+    expected = prediction.seconds
     return {"launch": {"measured_seconds": seconds, "predicted_seconds": expected, "error": seconds / expected - 1}}
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from twill.solve.enumeration import Optima
 
 SHARE = 0.25  # of the time limit, beyond what the compilation itself took
-_OF_THE_FIRST = ("feedback", "isolation")  # what ptxas taught it in the provenance
+_OF_THE_FIRST = ("feedback", "isolation", "attempts", "form")  # what ptxas taught it in the provenance
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def _written(compiled: Compiled, schedule: Schedule, place: int) -> Alternative:
             compiled.launch,
             lambda tighter: replace(tighter, placements={}),
             lambda message: None,
+            compiled.machine,
         )
     except (Unsupported, CheckFailed) as error:
         return Alternative(schedule, None, error.message.rstrip("."))

@@ -138,7 +138,9 @@ def compile(
         schedule = proved(candidate, source, machine)
         # What is tried in place of another has no time of its own.
         reserve = time_limit / 4 if candidate is ranked[0] else 0.0
-        return refine(candidate.graph, schedule, candidate.launch, lambda tighter: again(tighter, reserve), tell)
+        return refine(
+            candidate.graph, schedule, candidate.launch, lambda tighter: again(tighter, reserve), tell, machine
+        )
 
     best, emitted, ranked = first_clean(ranked, emit)
     assert best.graph is not None
@@ -165,14 +167,12 @@ def proved(candidate: Candidate, source: KernelSource, machine: Machine) -> Sche
 
 
 def taught(emitted: Emitted) -> Schedule:
-    """The emitted schedule, with what the machine code changed in its provenance."""
-    if not emitted.history:
-        return emitted.schedule
-    learnt = {
-        "feedback": list(emitted.history),
-        "isolation": emitted.plan.isolation,
-        "attempts": [dict(attempt) for attempt in emitted.attempts],
-    }
+    """The emitted schedule, with the figures of its machine code in its provenance, and what they changed."""
+    learnt: dict[str, Any] = {}
+    if emitted.attempts:
+        learnt["attempts"] = [dict(attempt) for attempt in emitted.attempts]
+    if emitted.history:
+        learnt |= {"feedback": list(emitted.history), "isolation": emitted.plan.isolation}
     return replace(emitted.schedule, provenance={**emitted.schedule.provenance, **learnt})
 
 

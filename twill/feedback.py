@@ -1,17 +1,18 @@
 """What the machine code teaches: spills, shared memory and serialized MMAs go back into schedule and plan.
 
-The model's registers are an estimate and ptxas has the last word. A kernel that spills, or whose MMAs
-ptxas serializes, is planned again with fewer of them in flight at a time; if it spills still, it is
-solved again with fewer registers for the values of the groups whose code spills, at the same quota of
-setmaxnreg, so that what the values give up is free for what ptxas needs besides; one that does not fit in
-shared memory, with less of it.
+The model's registers are an estimate and ptxas has the last word. A kernel that spills is planned again in
+another form, slower by simulation (`forms`); then, as one whose MMAs ptxas serializes, with fewer of them in
+flight at a time; if it spills still, it is solved again with fewer registers for the values of the groups whose
+code spills, at the same quota of setmaxnreg, so that what the values give up is free for what ptxas needs
+besides; one that does not fit in shared memory, with less of it.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ import networkx as nx
 from twill.codegen.disassembly import RoleCode
 from twill.codegen.gluon import emit
 from twill.codegen.machine_code import MachineCode, compile_module
+from twill.codegen.pipeline import Form
 from twill.codegen.plan import ISOLATION, Plan, Role, plan
 from twill.errors import InputError
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph
+from twill.machine import Machine
 from twill.schedule.problem import REGISTER_STEP, Limits, Problem, in_register_steps
 from twill.schedule.schedule import Schedule
 
 ATTEMPTS = 6
+FORMS = 3  # of a kernel that are compiled before registers are taken from its values
 
 
 @dataclass(frozen=True)
@@ -52,36 +56,44 @@ def refine(
     launch: Launch,
     solve: Callable[[Schedule], Schedule],
     tell: Callable[[str], None],
+    machine: Machine | None = None,
 ) -> Emitted:
     """The kernel of `schedule`, changed until its machine code is clean or nothing is left to change.
 
-    solve: given a schedule whose problem has tighter limits, a schedule of that problem (without
-    placements when there is none). Raises what planning raises, and CheckFailed when Triton rejects
-    the module.
+    machine: what the forms of the kernel are simulated on; without one it has the code generator's own form.
+    solve: given a schedule whose problem has tighter limits, a schedule of that problem (without placements when
+    there is none). Raises what planning raises, and CheckFailed when Triton rejects the module.
     """
     from twill.frontend.materialize import materialize
 
-    isolation, solvable = 0, True
+    solvable = True
+    choices = _choices(graph, schedule, launch, machine)
+    form, isolation = next(choices)
     history: list[str] = []
     attempts: list[Mapping[str, Any]] = []
     try:
         arguments = materialize(launch, 0)
     except InputError:
-        decided = plan(graph, schedule, launch)
-        return Emitted(schedule, decided, emit(decided), None)
+        decided = plan(graph, schedule, launch, isolation=isolation, form=form)
+        return Emitted(_with_form(schedule, form), decided, emit(decided), None)
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder, "kernel.py")
         while True:
-            decided = plan(graph, schedule, launch, isolation=isolation)
+            decided = plan(graph, schedule, launch, isolation=isolation, form=form)
             source = emit(decided)
             module.write_text(source)
             tell("compiling to machine code")
             code = compile_module(module, decided.name, arguments)
             attempts.append(figures(decided, code))
-            found = Emitted(schedule, decided, source, code, tuple(history), tuple(attempts))
+            found = Emitted(_with_form(schedule, form), decided, source, code, tuple(history), tuple(attempts))
             spilled = f"{code.spill_bytes} bytes{_culprits(decided, code)}"
             if not code.problems or len(history) == ATTEMPTS:
                 return found
+            other = next(choices, None) if code.spill_bytes and not code.serialized else None
+            if other is not None:
+                form, isolation = other
+                history.append(f"ptxas spilled {spilled}: {_described(form, isolation)}")
+                continue
             # Less overlap costs no new solve: for spills the mildest level only, which costs least time too.
             if isolation < (len(ISOLATION) - 1 if code.serialized else 1) and code.shared_bytes <= code.shared_limit:
                 isolation += 1
@@ -93,7 +105,9 @@ def refine(
                 tell(f"solving again: {why}")
                 again = solve(tighter)
                 if again.placements:
-                    schedule, isolation = again, 0
+                    schedule = again
+                    choices = _choices(graph, schedule, launch, machine)
+                    form, isolation = next(choices)
                     history.append(why)
                     continue
             # Nothing tighter can be had: give up overlap, the last thing that may save a spilling kernel.
@@ -102,6 +116,34 @@ def refine(
                 return found
             isolation += 1
             history.append(f"ptxas spilled {spilled} still: {ISOLATION[isolation]}")
+
+
+def _choices(graph: Graph, schedule: Schedule, launch: Launch, machine: Machine | None) -> Iterator[tuple[Form, int]]:
+    """Forms and levels of isolation to try, first those whose simulated interval is the shortest."""
+    if machine is None or any(len(at.groups) > 1 for at in schedule.placements.values()):
+        return iter([(Form(), 0)])
+    from twill.forms import Forms
+
+    found = Forms(graph, schedule, launch, machine).choices()
+    return ((choice.form, choice.isolation) for choice in islice(found, FORMS))
+
+
+def _with_form(schedule: Schedule, form: Form) -> Schedule:
+    """The schedule with the form in its provenance, where it is not the code generator's own."""
+    if form == Form():
+        return schedule
+    return replace(schedule, provenance={**schedule.provenance, "form": form.json()})
+
+
+def _described(form: Form, isolation: int) -> str:
+    """A form of the kernel in words."""
+    begins = [f"group {group} begins its loop body at slot {cut}" for group, cut in sorted(form.cuts.items())]
+    parts = begins or ["loop bodies begin where fewest MMAs are in flight"]
+    if not form.turns:
+        parts.append("groups take no turns on the tensor core")
+    if isolation:
+        parts.append(ISOLATION[isolation])
+    return "; ".join(parts)
 
 
 def tightened(plan: Plan, code: MachineCode) -> tuple[Schedule | None, str]:

@@ -108,7 +108,9 @@ def make(variant: Variant) -> tuple[Path, Path]:
 
 def _worth(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a schedule file is about and claims, without the placements and the seconds they took to find."""
-    origin = {key: data["provenance"].get(key) for key in ("machine_sha256", "source_sha256", "feedback")}
+    origin = {
+        key: data["provenance"].get(key) for key in ("machine_sha256", "source_sha256", "feedback", "isolation", "form")
+    }
     kept = ("status", "ii", "lower_bound", "reason", "tiers", "problem", "graph", "launch")
     return {**{key: data.get(key) for key in kept}, **origin}
 

@@ -138,11 +138,15 @@ def _claim(schedule: Schedule) -> list[RenderableType]:
 
 
 def _prediction(compiled: Compiled, sizes: Mapping[str, str] | None) -> list[RenderableType]:
-    """The simulated time of a launch in a sentence or two; nothing where there is no launch to predict."""
+    """The simulated interval beside the schedule's, and the time of a launch where there is one to predict."""
+    from twill.forms import simulated
     from twill.simulate.report import line, prediction_of_compiled
 
+    cycles, ii = simulated(compiled.plan, compiled.machine), compiled.schedule.ii
+    more = f", {cycles / ii - 1:.1%} more than" if round(cycles) > ii else ", as"
+    text = f"Simulated, an iteration of the emitted kernel takes {cycles:.0f} cycles{more} the schedule's {ii}."
     prediction = prediction_of_compiled(compiled, sizes)
-    return [heading("Prediction"), Text(line(prediction))] if prediction is not None else []
+    return [heading("Prediction"), Text(text), *([Text(line(prediction))] if prediction is not None else [])]
 
 
 def _proof(schedule: Schedule) -> str:
@@ -178,6 +182,7 @@ def compiled_json(
     compiled: Compiled, checks: Sequence[Check], paths: Sequence[Path], sizes: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """The answer of `twill compile --json`: that of `twill schedule`, with what was made, predicted and checked."""
+    from twill.forms import simulated
     from twill.schedule.files import answer_json
     from twill.simulate.report import prediction_of_compiled
 
@@ -191,6 +196,7 @@ def compiled_json(
         "stopped": any(candidate.stopped for candidate in compiled.candidates),
         "candidates": candidates_json(compiled.candidates),
         "explain": explain_data(compiled.schedule),
+        "simulated_ii": round(simulated(compiled.plan, compiled.machine), 3),
         "predicted": prediction.json() if prediction is not None else None,
         "roles": [
             {"name": role.name, "warps": role.warps, "registers": role.registers, "stages": role.stages}

@@ -75,7 +75,7 @@ def timeline(
             Path(schedule_file), example, iterations=iterations, samples=samples, seconds=time_limit
         )
         write(target, found)
-    expected = expected_of(stored.schedule, found, str(target))
+    expected = expected_of(stored, found, str(target))
     comparison = compare(stored.schedule, found, expected)
     place = Path(output) if output is not None else target.with_suffix(".html")
     write_text(place, page(stored.schedule, found, expected, comparison))

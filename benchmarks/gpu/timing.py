@@ -72,7 +72,7 @@ def clocks_under_load(call: Call) -> Mapping[str, Any] | None:
         _burst(call)
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     uuid = getattr(properties, "uuid", None)
-    device = "0" if uuid is None else f"GPU-{uuid}"
+    device = "0" if uuid is None else f"GPU-{str(uuid).removeprefix('GPU-')}"
     fields = ",".join(_CLOCK_FIELDS)
     command = ["nvidia-smi", f"--id={device}", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     try:

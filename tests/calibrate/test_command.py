@@ -42,7 +42,7 @@ def no_device(monkeypatch, tmp_path):
 
 @pytest.fixture
 def a_device(monkeypatch):
-    monkeypatch.setattr(command, "measure", lambda names, tell: Measured(DEVICE, plausible()))
+    monkeypatch.setattr(command, "measure", lambda names, tell, seconds: Measured(DEVICE, plausible()))
 
 
 def test_without_a_gpu_one_paragraph_and_exit_code_3(no_device, tmp_path):
@@ -85,9 +85,18 @@ def test_json_has_the_facts_and_the_readings(a_device, tmp_path):
     assert data["readings"]["signal_hop"]["cycles"] == 160
 
 
+def test_a_probe_that_took_no_time_is_still_json(monkeypatch, tmp_path):
+    readings = plausible() | {"mufu_rate": Reading(0.0, spread=float("inf"))}
+    monkeypatch.setattr(command, "measure", lambda names, tell, seconds: Measured(DEVICE, readings))
+    data = json.loads(twill("calibrate", "-o", tmp_path / "h100.toml", "--json", code=1).output)
+    assert data["readings"]["mufu_rate"]["spread"] is None
+
+
 def test_an_implausible_number_is_not_written_and_the_command_fails(monkeypatch, tmp_path):
     readings = plausible() | {"mufu_rate": Reading(16384 / 32)}
-    monkeypatch.setattr(command, "measure", lambda names, tell: Measured(DEVICE, readings, {"tma_stream": "it died"}))
+    monkeypatch.setattr(
+        command, "measure", lambda names, tell, seconds: Measured(DEVICE, readings, {"tma_stream": "it died"})
+    )
     path = tmp_path / "h100.toml"
     done = twill("calibrate", "-o", path, code=1)
     assert "mufu_rate: 32 results/cycle/SM is not between 14 and 17" in done.output
@@ -132,6 +141,22 @@ for name in names:
     measured = measure(["a", "b"], child=child(tmp_path, body), seconds_per_probe=1.0)
     assert sorted(measured.readings) == ["b"]
     assert measured.failures == {"a": "no answer in 1 seconds"}
+
+
+def test_what_the_time_limit_leaves_out_is_said_and_the_rest_is_kept(tmp_path):
+    body = """
+say(device)
+say('a library prints this')
+for name in names:
+    say(json.dumps({'probe': name}))
+    if name == 'b':
+        time.sleep(60)
+    done(name)
+"""
+    measured = measure(["a", "b", "c"], child=child(tmp_path, body), seconds=4.0)
+    assert sorted(measured.readings) == ["a"]
+    assert measured.failures["c"] == "not reached within 4 seconds"
+    assert "no answer" in measured.failures["b"]
 
 
 def test_a_device_that_does_not_open_is_said(tmp_path):

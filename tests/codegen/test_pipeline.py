@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from twill.codegen.pipeline import Token, streams, tokens
+from twill.codegen.pipeline import Form, Token, cuts, recorded, streams, tokens
 from twill.schedule.problem import Dep, Limits, Op, Problem
 from twill.schedule.schedule import Group, Placement, Schedule
 
@@ -62,6 +62,42 @@ def test_ops_of_one_cycle_keep_their_source_order():
     )
     (stream,) = streams(found, {"first": 0, "second": 1})
     assert [step.op for step in stream.steps] == ["first", "second"]
+
+
+def test_of_ops_of_one_cycle_those_that_wait_come_first():
+    """The wait before `second` would else stand after all of `first`, which begins in the same cycle."""
+    ops = [mma("a"), alu("first"), alu("second")]
+    starts, groups = {"a": 0, "first": 130, "second": 130}, {"a": 0, "first": 0, "second": 0}
+    found = schedule(ops, [Dep("a", "second", 0, 120, blocking=True)], 400, starts, groups)
+    (stream,) = streams(found, order(found.problem))
+    assert [step.op for step in stream.steps] == ["a", "second", "first"]
+
+
+def test_an_op_that_waits_stays_behind_what_it_reads():
+    ops = [mma("a"), alu("first", 0), alu("second")]
+    deps = [Dep("a", "second", 0, 120, blocking=True), Dep("first", "second", 0, 0)]
+    found = schedule(ops, deps, 400, {"a": 0, "first": 130, "second": 130}, {"a": 0, "first": 0, "second": 0})
+    (stream,) = streams(found, order(found.problem))
+    assert [step.op for step in stream.steps] == ["a", "first", "second"]
+
+
+def test_a_cut_can_be_chosen_among_those_that_lose_little():
+    # a is in flight from 150 to 270. From 150 on nothing is lost; from 10 on, 140 + 120 - 200 = 60 cycles, too many.
+    deps = [Dep("a", "b", 0, 120, blocking=True)]
+    found = schedule([mma("a"), alu("b")], deps, 200, {"a": 150, "b": 410}, {"a": 0, "b": 0})
+    assert cuts(found, 0) == (150,)
+    # A latency of 90 is over at 40; from 10 on, 30 cycles of 200 are lost: no more than a sixth.
+    found = schedule([mma("a", 60, 90), alu("b")], [Dep("a", "b", 0, 90)], 200, {"a": 150, "b": 410}, {"a": 0, "b": 0})
+    assert cuts(found, 0) == (150, 10)
+    (stream,) = streams(found, order(found.problem), {0: 10})
+    assert (stream.cut, stream.stages, [step.op for step in stream.steps]) == (10, 3, ["b", "a"])
+
+
+def test_a_form_is_read_back_from_the_provenance():
+    found = schedule([alu("a")], [], 100, {"a": 0}, {"a": 0})
+    assert recorded(found) == Form()
+    form = Form({0: 10, 2: 30}, turns=False)
+    assert recorded(replace(found, provenance={"form": form.json()})) == form
 
 
 def test_tokens_follow_the_cyclic_order_of_the_unit():

@@ -19,8 +19,7 @@ def stored(name: str):
 
 
 def expected(name: str, trips: int = 64) -> Measurement:
-    made = twin(stored(name))
-    return predicted(made and stored(name).schedule, made.stamps.probes, trips)
+    return predicted(stored(name), twin(stored(name)).stamps.probes, trips)
 
 
 def shifted(measurement: Measurement, by: Shift) -> Measurement:

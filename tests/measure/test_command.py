@@ -29,7 +29,8 @@ def test_a_measurement_gives_a_page_and_its_errors(tmp_path):
     assert {op["op"] for op in data["ops"]} == {"a_tile.0", "a_tile.1", "b_tile", "acc.0", "acc.1"}
     assert Path(data["page"]).read_text().startswith("<!DOCTYPE html>")
     shown = twill("timeline", MATMUL, "--measured", path, "-o", tmp_path / "page.html")
-    assert "a new iteration every 1454.0 cycles (measured), predicted 1424.0" in " ".join(shown.output.split())
+    said = f"every {data['ii']['measured']:.1f} cycles (measured), predicted {data['ii']['predicted']:.1f}, scheduled"
+    assert said in " ".join(shown.output.split())
 
 
 def test_without_a_gpu_nothing_is_measured(tmp_path, monkeypatch):

@@ -46,23 +46,25 @@ def test_a_file_that_is_none_is_refused_with_its_reason(tmp_path, change, words)
 
 def test_a_measurement_of_another_schedule_is_refused():
     with pytest.raises(InputError, match="another schedule"):
-        expected_of(stored("matmul_fp16").schedule, measured(), "m.json")
+        expected_of(stored("matmul_fp16"), measured(), "m.json")
 
 
 def test_one_without_iterations_is_refused():
     with pytest.raises(InputError, match="no program that ran an iteration"):
-        expected_of(stored(NAME).schedule, replace(measured(), samples=()), "m.json")
+        expected_of(stored(NAME), replace(measured(), samples=()), "m.json")
 
 
 def test_the_page_shows_both_timelines_and_every_error():
     schedule, same = stored(NAME).schedule, expected(NAME)
     made = replace(measured(), about={"device": "<A GPU>", "clocks": {"MHz": 1700.5}}, notes=("kept & told",))
-    text = page(schedule, made, same, compare(schedule, made, same))
+    found = compare(schedule, made, same)
+    text = page(schedule, made, same, found)
     assert text.count("<svg") == 4  # labels and bars, twice
     assert "Measured on the GPU" in text
     assert "&lt;A GPU&gt;" in text
     assert "kept &amp; told" in text
-    assert "<b>2090 cycles</b> where <b>2040</b> were predicted" in text
+    assert found.ii.measured == pytest.approx(found.ii.predicted + 50)
+    assert f"<b>{found.ii.measured:.0f} cycles</b> where <b>{found.ii.predicted:.0f}</b> were predicted" in text
     table = text[text.index("<table>") : text.index("</table>")]
     for op in schedule.problem.ops:
         assert f'<td class="name">{op.id}</td>' in table

@@ -157,3 +157,18 @@ def test_ptxas_neither_spills_nor_serializes(name, whole):
     assert made.details["loader"] == DETAILS[0]
     assert bool(made.notes) != whole
     assert {probe.role for probe in made.stamps.probes} == {"consumer0", "consumer1", "loader"}
+
+
+def test_another_rounding_is_a_note_and_another_result_a_failure():
+    import torch
+
+    from twill.errors import CheckFailed
+    from twill.measure.child import _differing
+
+    exact = torch.tensor([1.0, 2.0], dtype=torch.float16)
+    assert _differing("k", {"o": exact}, {"o": exact.clone()}) == []
+    (note,) = _differing("k", {"o": exact}, {"o": exact * (1 + 2**-10)})
+    assert "another rounding" in note
+    for wrong in (exact + 1, exact * float("nan")):
+        with pytest.raises(CheckFailed, match="another `o` than the kernel itself"):
+            _differing("k", {"o": exact}, {"o": wrong})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import asdict
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,18 @@ from twill.machine import load as load_machine
 from twill.schedule.document import write_text
 
 
-def calibrate(output: str | None, tell: Callable[[str], None]) -> tuple[Path, Measured, tuple[Finding, ...]]:
+def calibrate(
+    output: str | None, tell: Callable[[str], None], seconds: float = inf
+) -> tuple[Path, Measured, tuple[Finding, ...]]:
     """Measures this machine's GPU and writes its machine file: its path, the readings, the findings.
+
+    seconds: after which what is not yet measured is left out.
 
     Raises InputError when `output` is not a machine file's name, Unsupported where there is nothing to measure.
     """
     if output is not None:
         check_name(output)
-    measured = measure(NAMES, tell)
+    measured = measure(NAMES, tell, seconds=seconds)
     findings = derive(measured.readings, measured.device)
     path = Path(output or f"{slug(measured.device.name)}.toml")
     text = machine_text(path.stem, measured.device, findings, measured.readings, measured.failures)
@@ -54,7 +59,10 @@ def calibration_json(path: Path, measured: Measured, findings: tuple[Finding, ..
         "output": str(path),
         "device": asdict(measured.device),
         "facts": [asdict(finding) for finding in findings],
-        "readings": {name: asdict(reading) for name, reading in measured.readings.items()},
+        "readings": {
+            name: {key: value if isfinite(value) else None for key, value in asdict(reading).items()}
+            for name, reading in measured.readings.items()
+        },
         "failures": measured.failures,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from twill.calibrate.reading import Device, Reading
 from twill.machine.machine import QUANTITIES
@@ -94,9 +95,11 @@ def derive(readings: Mapping[str, Reading], device: Device) -> tuple[Finding, ..
             used.append(probe)
             if probe not in readings:
                 raise Missing(f"`{probe}` was not measured")
-            if readings[probe].spread > NOISY:
-                percent = round(100 * readings[probe].spread)
-                raise Missing(f"`{probe}` is noisy: its repeats differ by {percent}% (at most {round(100 * NOISY)}%)")
+            spread = readings[probe].spread
+            if not isfinite(spread):
+                raise Missing(f"`{probe}` took no more time for more iterations")
+            if spread > NOISY:
+                raise Missing(f"`{probe}` is noisy: its repeats differ by {spread:.0%} (at most {NOISY:.0%})")
             return readings[probe]
 
         try:

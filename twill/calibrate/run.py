@@ -8,9 +8,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from math import inf
+from typing import IO, Any
 
 from twill.calibrate.reading import Device, Reading
 from twill.errors import Unsupported
@@ -34,19 +36,26 @@ def measure(
     tell: Callable[[str], None] = lambda message: None,
     child: Sequence[str] = CHILD,
     seconds_per_probe: float = SECONDS_PER_PROBE,
+    *,
+    seconds: float = inf,
 ) -> Measured:
     """Readings of the probes called `names`, on the first GPU of this machine.
 
     tell: called with one line before each probe. child: the command that runs probes (tests give another).
+    seconds: for all of them; what was not reached by then counts as failed.
     Raises Unsupported where there is no Hopper GPU, Triton or PyTorch, or where no device answers at all.
     """
     measured: Measured | None = None
     left = list(names)
+    end = time.monotonic() + seconds
     while left:
+        if measured is not None and time.monotonic() >= end:
+            measured.failures |= dict.fromkeys(left, f"not reached within {seconds:g} seconds")
+            break
         with tempfile.TemporaryFile(mode="w+") as errors:
             with subprocess.Popen([*child, *left], stdout=subprocess.PIPE, stderr=errors, text=True) as running:
                 try:
-                    measured, current, why = _follow(running, measured, left, tell, seconds_per_probe)
+                    measured, current, why = _follow(running, measured, left, tell, seconds_per_probe, end)
                 finally:
                     running.kill()
             if measured is None:
@@ -64,24 +73,25 @@ def _follow(
     left: list[str],
     tell: Callable[[str], None],
     seconds_per_probe: float,
+    end: float,
 ) -> tuple[Measured | None, str, str]:
     """Reads the child's lines until it ends or is silent for too long: what is known, its last probe, why it stopped.
 
-    Finished probes leave `left`.
+    Finished probes leave `left`. end: of the time for all of them, on the monotonic clock.
     """
     lines: queue.Queue[str] = queue.Queue()
     assert running.stdout is not None
     threading.Thread(target=_pass_on, args=(running.stdout, lines), daemon=True).start()
     current = ""
     while True:
-        limit = seconds_per_probe if current else SECONDS_TO_START
+        limit = max(0.0, min(seconds_per_probe if current else SECONDS_TO_START, end - time.monotonic()))
         try:
             line = lines.get(timeout=limit)
         except queue.Empty:
             return measured, current, f"no answer in {limit:.0f} seconds"
         if not line:
             return measured, current, ""
-        message = json.loads(line)
+        message = _message(line)
         if "unsupported" in message:
             raise Unsupported(message["unsupported"])
         if "device" in message:
@@ -91,9 +101,18 @@ def _follow(
             measured.readings[message["probe"]] = Reading(**message["reading"])
             left.remove(message["probe"])
             current = ""
-        else:
+        elif "probe" in message:
             current = message["probe"]
             tell(f"measuring {current}")
+
+
+def _message(line: str) -> dict[str, Any]:
+    """The child's message; {} for what some library printed in between."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _pass_on(stream: IO[str], lines: queue.Queue[str]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from twill.codegen import compat, stamps
+from twill.codegen import argument_checks, compat, stamps
 from twill.codegen.expressions import Printer
 from twill.codegen.iterations import condition_text, iteration_text, phase_text, slot_text
+from twill.codegen.launch_checks import DEVICE_LINE
 from twill.codegen.launcher import launcher_lines
 from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import Buffer, Plan, Role
@@ -39,6 +40,7 @@ def emit(plan: Plan) -> str:
     printer = Printer()
     roles = [line for role in plan.roles for line in ("", "", *_role(plan, role, printer))]
     kernel = _kernel(plan)
+    launcher = launcher_lines(plan)
     definitions = printer.layouts.definitions()
     lines = [
         *_header(plan),
@@ -57,6 +59,7 @@ def emit(plan: Plan) -> str:
         "from triton.experimental.gluon.nvidia.hopper import TensorDescriptor",
         "",
         *compat.MODULE_LINES,
+        DEVICE_LINE,
         "",
         *definitions,
         *(_stage_layout(buffer) for buffer in plan.buffers if not buffer.filled),
@@ -67,7 +70,8 @@ def emit(plan: Plan) -> str:
         *kernel,
         "",
         "",
-        *launcher_lines(plan),
+        *argument_checks.module_lines(launcher),
+        *launcher,
     ]
     return "\n".join(lines).replace("\n\n\n\n", "\n\n\n") + "\n"
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import ast
 
-from twill.codegen import stamps
+from twill.codegen import argument_checks, stamps
 from twill.codegen.host import host
+from twill.codegen.launch_checks import argument_lines, memory_lines
 from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import HostDescriptor, Plan
 from twill.codegen.statements import Expr, Literal
 from twill.errors import Unsupported
-
-TORCH_DTYPES = {
-    "i1": "torch.bool", "i8": "torch.int8", "i16": "torch.int16", "i32": "torch.int32", "i64": "torch.int64",
-    "f8e4m3": "torch.float8_e4m3fn", "f8e5m2": "torch.float8_e5m2", "f16": "torch.float16",
-    "bf16": "torch.bfloat16", "f32": "torch.float32", "f64": "torch.float64", "u8": "torch.uint8",
-}  # fmt: skip
 
 
 def launcher_lines(plan: Plan) -> list[str]:
@@ -40,17 +35,13 @@ def launcher_lines(plan: Plan) -> list[str]:
         f"def {plan.name}({', '.join(parameters)}):",
         f'    """Launch the kernel on the current stream; arguments as of the source kernel `{launch.kernel}`.',
         "",
-        "    Raises ValueError when an argument differs from what the kernel was compiled for.",
+        "    Raises TypeError or ValueError when an argument is not what the kernel was compiled for.",
         '    """',
     ]
     for spec in constants:
         message = f"compiled for {spec.name}={spec.value!r}, got {{{spec.name}!r}}: compile it again"
         lines += [f"    if {spec.name} != {spec.value!r}:", f'        raise ValueError(f"{message}")']
-    for spec in tensors:
-        lines += [
-            f"    if {spec.name}.dtype != {TORCH_DTYPES[spec.dtype]}:",
-            f'        raise ValueError(f"{spec.name} must be {TORCH_DTYPES[spec.dtype]}, got {{{spec.name}.dtype}}")',
-        ]
+    lines += argument_lines(plan)
     for name, wanted in launch.multiple_of.items():
         lines += [
             f"    if {name} % {wanted}:",
@@ -58,11 +49,14 @@ def launcher_lines(plan: Plan) -> list[str]:
         ]
     if launch.grid_text is not None:
         lines.append(f"    grid = {_inlined(launch.grid_text)}")
+    lines += ["    require_grid(grid)", *memory_lines(plan)]
+    if plan.stamps is not None:
+        lines += stamps.launcher_lines(plan.stamps, tensors[0].name)
+    lines += ["    if 0 in grid:", f"        return{' twill_records' if plan.stamps else ''}  # there is nothing to do"]
     for descriptor in plan.descriptors:
         lines.append(_descriptor(descriptor))
     names = [descriptor.name for descriptor in plan.descriptors] + [argument for _, argument in plan.scalars]
     if plan.stamps is not None:
-        lines += stamps.launcher_lines(plan.stamps, tensors[0].name)
         names += stamps.PARAMETERS
     lines.append(f"    {plan.name}_kernel[grid]({', '.join(names)}, num_warps={plan.roles[0].warps})")
     if plan.stamps is not None:
@@ -72,14 +66,16 @@ def launcher_lines(plan: Plan) -> list[str]:
 
 def _require_names(plan: Plan) -> None:
     """The launcher's parameters are the source kernel's, by name, and must not hide what it uses itself."""
-    own = {"grid", "gl", "list", "max", "torch", "triton", "TensorDescriptor", plan.name, f"{plan.name}_kernel"}
-    for spec in plan.launch.arguments:
-        if spec.name in own:
-            raise Unsupported(
-                f"a kernel parameter named `{spec.name}` is not emitted: the launcher uses that name itself.",
-                hint="Rename the parameter.",
-                location=plan.graph.loop.location,
-            )
+    own = {"grid", "gl", "list", "max", "torch", "triton", "TensorDescriptor", "DEVICE_TYPE", *argument_checks.names()}
+    taken = [("kernel", plan.name)] if plan.name in own else []
+    own |= {plan.name, f"{plan.name}_kernel"}
+    taken += [("kernel parameter", spec.name) for spec in plan.launch.arguments if spec.name in own]
+    for what, name in taken:
+        raise Unsupported(
+            f"a {what} named `{name}` is not emitted: the launcher uses that name itself.",
+            hint=f"Rename the {what.split()[-1]}.",
+            location=plan.graph.loop.location,
+        )
 
 
 class _Inline(ast.NodeTransformer):

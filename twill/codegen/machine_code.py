@@ -96,6 +96,7 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
     kernel = getattr(module, f"{name}_kernel")
     captured = _Captured()
     setattr(module, f"{name}_kernel", captured)
+    vars(module)["DEVICE_TYPE"] = None  # nothing runs, so the tensors may be anywhere
     try:
         getattr(module, name)(**arguments)
     except (AssertionError, ValueError, TypeError) as error:
@@ -104,6 +105,12 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
             hint="TMA wants rows of a multiple of 16 bytes and addresses aligned to 16 bytes.",
             location=str(path),
         ) from error
+    if captured.options is None:
+        raise InputError(
+            f"the launcher of `{name}` launches nothing for these arguments: the grid is empty.",
+            hint="Give the example sizes that fill at least one tile.",
+            location=str(path),
+        )
     parameters = list(kernel.arg_names)
     signature = dict(zip(parameters, (_signature(value) for value in captured.args), strict=True))
     aligned = {

@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from twill.schedule.schedule import Schedule
+
+_LOSS = 1 / 6  # of the interval: beyond it, no cut is worth a try
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a schedule leaves open to the code generator.
+
+    cuts: the cut of groups that do not begin their loop body where they would by themselves. turns: groups
+    that alternate on the tensor core wait for order tokens.
+    """
+
+    cuts: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    turns: bool = True
+
+    def json(self) -> dict[str, Any]:
+        """The form as `recorded` reads it in a schedule's provenance."""
+        return {"cuts": {str(group): cut for group, cut in sorted(self.cuts.items())}, "turns": self.turns}
+
+
+def recorded(schedule: Schedule) -> Form:
+    """The form that the schedule's provenance asks for; the code generator's own without one."""
+    found = schedule.provenance.get("form")
+    if not isinstance(found, Mapping):
+        return Form()
+    return Form({int(group): int(cut) for group, cut in found["cuts"].items()}, bool(found["turns"]))
 
 
 @dataclass(frozen=True)
@@ -48,29 +77,58 @@ class Token:
     depth: int
 
 
-def streams(schedule: Schedule, order: dict[str, int]) -> tuple[Stream, ...]:
+def streams(
+    schedule: Schedule, order: Mapping[str, int], chosen: Mapping[int, int] | None = None
+) -> tuple[Stream, ...]:
     """The stream of every group that has ops.
 
-    order: position of each op in the source, which decides between ops that start in the same cycle.
+    order: position of each op in the source, which decides between ops that start in the same cycle, after
+    those that wait: a wait must not interrupt what begins with it. chosen: cuts of groups that do not take their own.
     """
+    members = _members(schedule)
+    given = chosen or {}
+    return tuple(_stream(schedule, group, ids, order, given.get(group)) for group, ids in sorted(members.items()))
+
+
+def cuts(schedule: Schedule, group: int) -> tuple[int, ...]:
+    """Where the loop body of a group may begin without a long wait for its MMAs there, best first."""
+    ids = _members(schedule)[group]
+    ranked = sorted((_rank(schedule, ids, cut), cut) for cut in {schedule.start(id) % schedule.ii for id in ids})
+    return tuple(cut for (lost, _, _), cut in ranked if lost <= max(ranked[0][0][0], schedule.ii * _LOSS))
+
+
+def _members(schedule: Schedule) -> dict[int, list[str]]:
     members: dict[int, list[str]] = {}
     for id, placement in schedule.placements.items():
         for group in placement.groups:
             members.setdefault(group, []).append(id)
-    return tuple(_stream(schedule, group, ids, order) for group, ids in sorted(members.items()))
+    return members
 
 
-def _stream(schedule: Schedule, group: int, ids: list[str], order: dict[str, int]) -> Stream:
+def _rank(schedule: Schedule, ids: list[str], cut: int) -> tuple[int, int, bool]:
+    start = {id: schedule.start(id) for id in ids}
+    first = min(time % schedule.ii for time in start.values())
+    return _stall(schedule, ids, cut), _depth(start, cut, schedule.ii), first != cut
+
+
+def _stream(schedule: Schedule, group: int, ids: list[str], order: Mapping[str, int], cut: int | None) -> Stream:
     ii = schedule.ii
     start = {id: schedule.start(id) for id in ids}
-    ranked = sorted(ids, key=lambda id: (start[id] % ii, order[id]))
-    candidates = sorted({start[id] % ii for id in ids})
-    cut = min(candidates, key=lambda c: (_stall(schedule, ids, c), _depth(start, c, ii), start[ranked[0]] != c))
+    if cut is None:
+        cut = min((_rank(schedule, ids, time % ii), time % ii) for time in start.values())[1]
     steps = [Step(id, (start[id] - cut) // ii, (start[id] - cut) % ii) for id in ids]
     first = min(step.stage for step in steps)
     steps = [Step(step.op, step.stage - first, step.slot) for step in steps]
-    steps.sort(key=lambda step: (step.slot, -step.stage, order[step.op]))
+    early = _waiting(schedule)
+    steps.sort(key=lambda step: (step.slot, -step.stage, step.op not in early, order[step.op]))
     return Stream(group, cut, tuple(steps))
+
+
+def _waiting(schedule: Schedule) -> set[str]:
+    """Ops that begin with a wait, and not with an op that they depend on."""
+    deps = schedule.problem.deps
+    tied = {dep.dst for dep in deps if schedule.start(dep.src) == schedule.start(dep.dst) + dep.distance * schedule.ii}
+    return {dep.dst for dep in deps if dep.blocking} - tied
 
 
 def _stall(schedule: Schedule, ids: list[str], cut: int) -> int:

@@ -101,10 +101,12 @@ ISOLATION = (
 """How far a plan departs from the schedule for ptxas' sake: each level gives up more overlap."""
 
 
-def plan(graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0) -> Plan:
+def plan(
+    graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0, form: pipeline.Form | None = None
+) -> Plan:
     """Decide the kernel that runs `schedule` on `graph` (already divided into sub-tiles).
 
-    isolation: a level of ISOLATION.
+    isolation: a level of ISOLATION. form: what the schedule's provenance records when None.
 
     Raises Unsupported when the schedule needs what this code generator does not emit (a value that
     moves between groups in registers, no group with registers at all).
@@ -112,12 +114,14 @@ def plan(graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0
     members = {name: op.id for op in schedule.problem.ops for name in op.members}
     kernel = Kernel(graph, schedule, members)
     order = {op.id: position for position, op in enumerate(schedule.problem.ops)}
-    streams = pipeline.streams(schedule, order)
+    form = form or pipeline.recorded(schedule)
+    streams = pipeline.streams(schedule, order, form.cuts)
     loaders = [stream for stream in streams if schedule.groups[stream.group].producer]
     workers = [stream for stream in streams if not schedule.groups[stream.group].producer]
     if not workers:
         raise Unsupported("the loop only loads: no group computes anything.", location=graph.loop.location)
-    tokens = tuple((f"turn_{position}", token) for position, token in enumerate(pipeline.tokens(schedule, "TC")))
+    turns = pipeline.tokens(schedule, "TC") if form.turns else ()
+    tokens = tuple((f"turn_{position}", token) for position, token in enumerate(turns))
     threshold = max(stream.stages for stream in workers) - 1
     roles = []
     for number, stream in enumerate(workers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import click
@@ -13,8 +14,10 @@ from twill.options import json_flag
 
 @click.command()
 @click.option("-o", "--output", metavar="FILE.toml", help="The machine file; by default named after the device.")
+@click.option("--time-limit", type=click.FloatRange(min=1), metavar="SECONDS",
+              help="Of all probes; the file then has what was measured until there.")  # fmt: skip
 @json_flag
-def calibrate(output: str | None, as_json: bool) -> None:
+def calibrate(output: str | None, time_limit: float | None, as_json: bool) -> None:
     """Measure a Hopper GPU; write its machine file.
 
     Micro-benchmarks give the numbers that no document states. A number that cannot be is reported and
@@ -27,7 +30,7 @@ def calibrate(output: str | None, as_json: bool) -> None:
         command.check_name(output)
         check_writable(Path(output).parent, output)
     with report.progress(enabled=not as_json) as tell:
-        path, measured, findings = command.calibrate(output, tell)
+        path, measured, findings = command.calibrate(output, tell, time_limit if time_limit is not None else inf)
     if as_json:
         print_json(command.calibration_json(path, measured, findings))
     else:

@@ -51,7 +51,8 @@ def show(
     without = ""
     if simulated:
         from twill.simulate.picture import simulated_timeline
-        from twill.simulate.report import shown, simulation_json, subject
+        from twill.simulate.report import shown, simulation_json
+        from twill.simulate.subject import subject
 
         about_it = subject(stored, sizes, arch)
         without = about_it.without

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -52,7 +50,8 @@ def measure_on_device(
         )
         with words.open("w") as stream:
             command = [*child, str(request), str(target)]
-            running = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
+            # In the group of its parent: whoever kills that whole group frees the GPU too.
+            running = subprocess.Popen(command, stdout=stream, stderr=stream)
             try:
                 code = running.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -62,7 +61,7 @@ def measure_on_device(
                 ) from None
             finally:
                 if running.poll() is None:
-                    os.killpg(running.pid, signal.SIGKILL)
+                    running.kill()
                     running.wait()
         if code or not target.is_file():
             lines = words.read_text(errors="replace").strip().splitlines()

@@ -16,9 +16,10 @@ from twill.schedule.palette import colour
 from twill.schedule.schedule import Schedule
 from twill.schedule.timeline import family
 
-_PIXELS = 1180
+_PIXELS = 1110  # with the lanes' names, no wider than a page of 1400
 _NOTABLE = 0.05  # of the interval: a larger error stands out
-_FACTS = ("device", "date", "sizes", "clocks", "versions", "commit", "seconds", "timed_seconds")
+_FACTS = ("device", "date", "sizes", "clocks", "versions", "commit")
+_TIMES = {"seconds": "a launch of the kernel", "timed_seconds": "of its timed twin"}
 
 
 def page(schedule: Schedule, measured: Measurement, expected: Measurement, comparison: Comparison) -> str:
@@ -68,7 +69,10 @@ def _summary(comparison: Comparison) -> str:
 
 
 def _facts(measured: Measurement) -> str:
-    lines = [f"{name.replace('_', ' ')}: {_plain(measured.about[name])}" for name in _FACTS if name in measured.about]
+    lines = [f"{name}: {_plain(measured.about[name])}" for name in _FACTS if name in measured.about]
+    for name, words in _TIMES.items():
+        if isinstance(seconds := measured.about.get(name), float):
+            lines.append(f"{words}: {1e6 * seconds:.1f} µs")
     programs = len(measured.samples)
     lines.append(f"{programs} program{'s' * (programs != 1)} sampled")
     parts = [f"<p>{escape('; '.join(lines))}.</p>"]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 from twill.codegen.stamps import Probe
 from twill.errors import InputError
 from twill.measure.measurement import Measurement, RoleTimes, Sample
+from twill.schedule.files import ScheduleFile
 from twill.schedule.schedule import Schedule
-from twill.simulate import LoadLatency
-from twill.simulate.engine import Run, run
+from twill.simulate.engine import Run, execute
+from twill.simulate.from_plan import plan_program
+from twill.simulate.subject import subject
 from twill.solve.tiers import paid_hop
 
 MOST_ITERATIONS = 256
@@ -24,26 +28,47 @@ def fingerprint(schedule: Schedule) -> str:
 
 
 def predicted(
-    schedule: Schedule, probes: tuple[Probe, ...], trips: int, latency: LoadLatency | None = None, seed: int = 0
+    stored: ScheduleFile,
+    probes: tuple[Probe, ...],
+    trips: int,
+    *,
+    grid: Sequence[int] | None = None,
+    seed: int = 0,
+    location: str = "",
 ) -> Measurement:
-    """The events of a simulated program of `trips` iterations, at `probes`; of long ones the first few hundred."""
-    simulated = run(schedule, max(1, min(trips, MOST_ITERATIONS)), latency or LoadLatency(), seed)
-    return events_of(simulated, probes)
+    """The events of a simulated program of `trips` iterations, at `probes`; of long ones the first few hundred.
+
+    The statements of the emitted kernel run, with the machine file's spread of load latencies. grid: of the launch;
+    an SM runs as many of its programs at once as fit, as many as the kernel allows where none is given. Raises
+    InputError for a schedule that no kernel is emitted for.
+    """
+    about = subject(stored, {})
+    kernel = about.kernel
+    if kernel is None:
+        hint = about.without or "Give a schedule that `twill compile` wrote."
+        message = "is a schedule that no kernel is emitted for: there is nothing to time."
+        raise InputError(message, hint=hint, location=location)
+    blocks = kernel.occupancy.blocks
+    if grid is not None:
+        blocks = max(1, min(blocks, -(-prod(grid) // kernel.machine.count("sm_count"))))
+    latency = about.latency()
+    program = plan_program(kernel.plan, kernel.machine, max(1, min(trips, MOST_ITERATIONS)), latency, blocks)
+    return events_of(execute(program, latency, seed), probes)
 
 
-def expected_of(schedule: Schedule, measured: Measurement, location: str) -> Measurement:
+def expected_of(stored: ScheduleFile, measured: Measurement, location: str) -> Measurement:
     """The simulated events at the measurement's probes. Raises InputError when it is of another schedule."""
-    if measured.schedule_sha256 != fingerprint(schedule):
+    if measured.schedule_sha256 != fingerprint(stored.schedule):
         raise InputError(
             f"was measured with another schedule of `{measured.kernel}` than this one.",
             hint="Measure again, or give the schedule it was measured with.",
             location=location,
         )
     trips = max((sample.trips for sample in measured.samples), default=0)
-    if not trips:
+    if trips < 1:
         message = "holds no program that ran an iteration."
         raise InputError(message, hint="Measure again, with larger sizes.", location=location)
-    return predicted(schedule, measured.probes, trips)
+    return predicted(stored, measured.probes, trips, grid=measured.about.get("grid"), location=location)
 
 
 def events_of(simulated: Run, probes: tuple[Probe, ...]) -> Measurement:

@@ -128,7 +128,10 @@ class _RoleWriter:
         self.all, self.statements, self.warps, self.block = writer, role.body, role.warps, block
         self.stream = block * len(writer.plan.schedule.groups) + role.group
         self.group = role.group
-        self.clock = 0  # cycles of issue so far: where the role's order has the next task
+        self.begun = 0  # where the role's order has the last task, and where that has issued
+        self.clock = 0
+        self.until = 0  # where all so far have issued
+        self.origin: int | None = None  # of the schedule's times, since the last wait
         self.mmas: list[tuple[int, int, str]] = []  # task, cycles until complete, name
         self.stores: list[tuple[int, int]] = []
         self.needs: list[Need] = []  # of waits not yet followed by a task
@@ -171,6 +174,7 @@ class _RoleWriter:
             return
         number = self.all.number[op.id]
         busy, load = self.all.latency.occupancy(op), op if op.variable_latency else None
+        self.interleave(self.all.plan.schedule.start(op.id) + iteration * self.all.plan.schedule.ii)
         task = self.task(number, op.id, op.unit, busy, op.issue, op.completion, op.asynchronous, load)
         self.all.loops[self.block, number, iteration] = task
         for edge in self.all.edges[op.id]:
@@ -189,6 +193,14 @@ class _RoleWriter:
         if not op.asynchronous:
             self.done[op.id] = op, task
 
+    def interleave(self, start: int) -> None:
+        """The next op may issue into those before it as far as the schedule lays it there, back to the last wait."""
+        if self.origin is None:
+            self.clock = self.until
+            self.origin = self.clock - start
+        else:
+            self.clock = max(self.begun, min(self.until, self.origin + start))
+
     def plain(self, at: _At, statements: list[Stmt]) -> None:
         """Statements outside the loop, each after the one before is complete; after the loop, after all of its ops."""
         if not statements:
@@ -196,6 +208,7 @@ class _RoleWriter:
         if self.done:
             self.iteration, self.last = self.all.iterations - 1, None
             self.needs += [Need(task, op.completion, op.id) for op, task in self.done.values()]
+        self.apart()
         for each in statements:
             if isinstance(each, _WAITS):
                 self.wait(each, at)
@@ -222,7 +235,12 @@ class _RoleWriter:
         else:
             self.last = task, cost.completion
 
+    def apart(self) -> None:
+        """What follows issues after all that stands before."""
+        self.clock, self.origin = self.until, None
+
     def wait(self, each: Stmt, at: _At) -> None:
+        self.apart()
         if isinstance(each, Wait) and at.holds(each.conditions):
             block, name, iteration = self.phase(each.barrier, at)
             iteration -= each.barrier.depth if each.empty else 0
@@ -264,7 +282,8 @@ class _RoleWriter:
         made = Task(
             op, name, self.iteration, (self.stream,), unit, busy, issue, completion, self.clock, key, (), detached, load
         )
-        self.clock += issue
+        self.begun, self.clock = self.clock, self.clock + issue
+        self.until = max(self.until, self.clock)
         self.all.drafts.append(_Draft(made, self.needs, self.phases))
         self.needs, self.phases = [], []
         return at

@@ -44,9 +44,14 @@ def kernel_of(graph: Graph, schedule: Schedule, launch: Launch, machine: Machine
         made = make_plan(graph, schedule, launch, isolation=isolation)
     except Unsupported as error:
         return error.message
-    if any(len(at.groups) > 1 for at in schedule.placements.values()):
+    return kernel_of_plan(made, machine)
+
+
+def kernel_of_plan(plan: Plan, machine: Machine) -> Kernel | str:
+    """The kernel that a plan is; why it is not simulated, where an op is one of several groups together."""
+    if any(len(at.groups) > 1 for at in plan.schedule.placements.values()):
         return "an op spans several groups."
-    return Kernel(made, machine, occupancy(made, machine))
+    return Kernel(plan, machine, occupancy(plan, machine))
 
 
 def occupancy(plan: Plan, machine: Machine) -> Occupancy:

@@ -3,97 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from twill.errors import InputError, Unsupported
-from twill.machine import load
 from twill.report import columns, heading, row
-from twill.schedule.files import ScheduleFile
-from twill.simulate.latency import SPREAD, LoadLatency
+from twill.simulate.latency import LoadLatency
 from twill.simulate.measure import Simulation, Stall, simulate
 
 if TYPE_CHECKING:
     from twill.compiler import Compiled
-    from twill.frontend.launch import Launch
-    from twill.ir.graph import Graph
-    from twill.machine import Machine
-    from twill.schedule.schedule import Schedule
-    from twill.simulate.kernel import Kernel
     from twill.simulate.predict import Prediction
 
 _MOST_WAITS = 8
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a schedule file lets one simulate: its kernel, or why there is none; its graph, launch and machine."""
-
-    schedule: Schedule
-    kernel: Kernel | None = None
-    without: str = ""
-    graph: Graph | None = None
-    launch: Launch | None = None
-    machine: Machine | None = None
-
-    def simulate(self, spread: float | None = None, slowdown: float | None = None) -> Simulation:
-        """Runs of it; by default with the machine file's spread of load latencies."""
-        usual = self.machine.number("load_spread") if self.machine is not None else SPREAD
-        latency = LoadLatency(usual if spread is None else spread, 1.0 if slowdown is None else slowdown)
-        return simulate(self.schedule, latency, kernel=self.kernel)
-
-    def predict(self, simulation: Simulation) -> Prediction | None:
-        """The time of the launch; None when there is none."""
-        from twill.simulate.predict import predict
-
-        if self.graph is None or self.launch is None or self.machine is None:
-            return None
-        return predict(simulation, self.graph, self.launch, self.machine)
-
-
-def subject(stored: ScheduleFile, sizes: Mapping[str, str], arch: str | None = None) -> Subject:
-    """What a schedule file holds, for other integer arguments of its kernel, on its own machine or another.
-
-    arch: a known machine or the path of a machine file; by default the one it was compiled for.
-
-    Raises InputError for an argument that is no integer of the kernel, and a machine that cannot be found.
-    """
-    if stored.graph is None or stored.launch is None:
-        if sizes or arch:
-            what = "sizes" if sizes else "machine file"
-            raise InputError(
-                f"the schedule is not that of a kernel: it has no {what}.",
-                hint=f"Leave out {'--size' if sizes else '--arch'}.",
-            )
-        return Subject(stored.schedule)
-    from twill.frontend.launch import from_json
-    from twill.ir.parser import parse_graph
-    from twill.simulate.kernel import kernel_of
-    from twill.simulate.sizes import with_sizes
-
-    machine = _machine(stored, arch)
-    graph, launch = parse_graph(stored.graph), with_sizes(from_json(stored.launch), sizes)
-    kernel = kernel_of(graph, stored.schedule, launch, machine)
-    if isinstance(kernel, str):
-        return Subject(stored.schedule, None, kernel, graph, launch, machine)
-    return Subject(stored.schedule, kernel, "", graph, launch, machine)
-
-
-def _machine(stored: ScheduleFile, arch: str | None) -> Machine:
-    provenance = stored.schedule.provenance
-    file, name = provenance.get("machine_file"), provenance.get("machine", stored.schedule.problem.limits.name)
-    try:
-        return load(str(arch or file or name))
-    except InputError as error:
-        if arch is not None:
-            raise
-        raise InputError(
-            f"the schedule was made for machine `{name}`, whose numbers cannot be read: {error.message}",
-            hint="Give its file: --arch FILE.toml.",
-        ) from None
 
 
 def shown(simulation: Simulation, prediction: Prediction | None, without: str = "") -> list[RenderableType]:
@@ -219,16 +143,18 @@ def prediction_of_compiled(compiled: Compiled, sizes: Mapping[str, str] | None =
     That is for a launch without a grid, and where trip counts are not known. Raises InputError for sizes that the
     kernel does not have.
     """
-    from twill.simulate.kernel import Kernel, occupancy
+    from twill.simulate.kernel import Kernel, kernel_of_plan
     from twill.simulate.predict import predict
     from twill.simulate.sizes import with_sizes
 
     launch = with_sizes(compiled.launch, sizes or {})
     if launch.grid is None:
         return None
-    kernel = Kernel(compiled.plan, compiled.machine, occupancy(compiled.plan, compiled.machine))
+    kernel = kernel_of_plan(compiled.plan, compiled.machine)
+    latency = LoadLatency(compiled.machine.number("load_spread"))
+    simulation = simulate(compiled.schedule, latency, kernel=kernel if isinstance(kernel, Kernel) else None)
     try:
-        return predict(simulate(compiled.schedule, kernel=kernel), compiled.graph, launch, compiled.machine)
+        return predict(simulation, compiled.graph, launch, compiled.machine)
     except (InputError, Unsupported):
         if sizes:
             raise

@@ -15,13 +15,13 @@ Rings:
 
 Steady state, one II:
            0                     512                   1024                  1536
-       TC |<S #1 ][s.1 #1 -------------][acc.0 #0 -----------][acc.1 #0 -----------][s.0 #2 ------>|
-      SFU |<p.0 #0].....[p.1 #0 -------------].......................................[p.0 #1 ----->|
-      ALU |0mmmm.....0p0LL..0DD0CC............0cc0ll0dd.[s_11.0 #1 -]..1MMMM.....1PP[s_11.1 #1 -].m|
+       TC |<s #1 ][s.0 #1 -------------][acc.1 #0 -----------][acc.0 #0 -----------][s.1 #2 ------>|
+      SFU |<p.1 #0].....[p.0 #0 -------------].......................................[p.1 #1 ----->|
+      ALU |0MMMM.....0P......0ll.0dd0cc.......0CC0LL0DD.[s_11.1 #1 -]..1mmmm.....1pp[s_11.0 #1 -].M|
       TMA |[k_tile #2 -----------------------------][v_tile #1 ----------------------------].......|
   group 0 |K........................................V..............................................|
-  group 1 |<p.0 #0]....0LL..0DD0CC......E...............[s_11.0 #1 -]..1MMMM.....1PPS[p.0 #1 ----->|
-  group 2 |0mmmm..s..0p.[p.1 #0 -------------]0cc0ll0dd.......e.....................[s_11.1 #1 -].m|
+  group 1 |0MMMM..S..0P.[p.0 #0 -------------]0CC0LL0DD.......E.....................[s_11.0 #1 -].M|
+  group 2 |<p.1 #0]..........0ll.0dd0cc.e...............[s_11.1 #1 -]..1mmmm.....1pps[p.1 #1 ----->|
 """
 
 import torch
@@ -39,6 +39,7 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 tma_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global
+DEVICE_TYPE = "cpu" if triton.__version__.endswith("+twill") else "cuda"  # the emulator's is the CPU
 
 MMA_128: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, 128, 16]))
 ROWS_OF_MMA_128: gl.constexpr = gl.constexpr(gl.SliceLayout(1, MMA_128.value))
@@ -71,77 +72,79 @@ def consumer0(
     n = gl.cdiv(end, 128)
     if n >= 1:
         # prologue, body 0
-        # s.0 on TC: stage 0, slot 1689
+        # s.0 on TC: stage 1, slot 153
         mbarrier.wait(k_tile_ring_full.index(0), 0)
+        mbarrier.wait(turn_3.index(0), 0)
         s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_3.index(0), count=1)
-        # s_11.0 on ALU: stage 1, slot 1041
+        mbarrier.arrive(turn_0.index(0), count=1)
+        # s_11.0 on ALU: stage 1, slot 1689
         s = warpgroup_mma_wait(0, deps=[s])
         mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
         s2 = s * scale_log2
         s3 = gl.expand_dims(offs_m, 1) >= (0 + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
         s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # steady state
-        for i in range(1, n):
-            # m_new_1.0 on ALU: stage 1, slot 1386
-            m_new3 = gl.max(s4, 1)
-            m_new_prev = m_new
-            m_new = gl.maximum(m_new, m_new3)
-            alpha = m_new_prev - m_new
-            alpha2 = gl.exp2(alpha)
-            # p_3.0 on ALU: stage 1, slot 1625
-            p = s4 - gl.expand_dims(m_new, 1)
-            # s.0 on TC: stage 0, slot 1689
-            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
-            mbarrier.wait(turn_2.index((i + 1) % 3), ((i - 2) // 3) & 1, pred=i - 2 >= 0)
-            s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_3.index(i % 3), count=1)
-            # p.0 on SFU: stage 1, slot 1714
-            p2 = gl.exp2(p)
-            # l_i_2.0 on ALU: stage 2, slot 289
-            l_i3 = l_i * alpha2
-            l_i4 = gl.sum(p2, 1)
-            l_i = l_i3 + l_i4
-            # acc_4.0 on ALU: stage 2, slot 402
-            acc3 = p2.to(gl.float16)
-            # acc_3.0 on ALU: stage 2, slot 466
-            acc4 = acc * gl.expand_dims(alpha2, 1)
-            # acc.0 on TC: stage 2, slot 665
-            mbarrier.wait(v_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
-            mbarrier.wait(turn_0.index(i % 3), (i // 3) & 1)
-            acc = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index((i + 2) % 3), acc4, is_async=True)
-            mbarrier.arrive(turn_1.index((i + 2) % 3), count=1)
-            # s_11.0 on ALU: stage 1, slot 1041
-            s = warpgroup_mma_wait(1, deps=[s])
-            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
-            s2 = s * scale_log2
-            s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            acc = warpgroup_mma_wait(0, deps=[acc])
-            mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 3), count=1)
-        # epilogue, body 1
-        # m_new_1.0 on ALU: stage 1, slot 1386
+        # m_new_1.0 on ALU: stage 1, slot 2034
         m_new3 = gl.max(s4, 1)
         m_new_prev = m_new
         m_new = gl.maximum(m_new, m_new3)
         alpha = m_new_prev - m_new
         alpha2 = gl.exp2(alpha)
-        # p_3.0 on ALU: stage 1, slot 1625
+        # steady state
+        for i in range(1, n):
+            # s.0 on TC: stage 1, slot 153
+            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
+            mbarrier.wait(turn_3.index(i % 3), (i // 3) & 1)
+            s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
+            mbarrier.arrive(turn_0.index(i % 3), count=1)
+            # p_3.0 on ALU: stage 2, slot 225
+            p = s4 - gl.expand_dims(m_new, 1)
+            # p.0 on SFU: stage 2, slot 314
+            p2 = gl.exp2(p)
+            # acc_3.0 on ALU: stage 2, slot 826
+            acc3 = acc * gl.expand_dims(alpha2, 1)
+            # l_i_2.0 on ALU: stage 2, slot 890
+            l_i3 = l_i * alpha2
+            l_i4 = gl.sum(p2, 1)
+            l_i = l_i3 + l_i4
+            # acc_4.0 on ALU: stage 2, slot 958
+            acc4 = p2.to(gl.float16)
+            # acc.0 on TC: stage 2, slot 1177
+            mbarrier.wait(v_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            mbarrier.wait(turn_1.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((i + 2) % 3), acc3, is_async=True)
+            mbarrier.arrive(turn_2.index((i + 2) % 3), count=1)
+            # s_11.0 on ALU: stage 1, slot 1689
+            s = warpgroup_mma_wait(1, deps=[s])
+            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
+            s2 = s * scale_log2
+            s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
+            # m_new_1.0 on ALU: stage 1, slot 2034
+            m_new3 = gl.max(s4, 1)
+            m_new_prev = m_new
+            m_new = gl.maximum(m_new, m_new3)
+            alpha = m_new_prev - m_new
+            alpha2 = gl.exp2(alpha)
+            acc = warpgroup_mma_wait(0, deps=[acc])
+            mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 3), count=1)
+        # epilogue, body 1
+        # p_3.0 on ALU: stage 2, slot 225
         p = s4 - gl.expand_dims(m_new, 1)
-        # p.0 on SFU: stage 1, slot 1714
+        # p.0 on SFU: stage 2, slot 314
         p2 = gl.exp2(p)
-        # l_i_2.0 on ALU: stage 2, slot 289
+        # acc_3.0 on ALU: stage 2, slot 826
+        acc3 = acc * gl.expand_dims(alpha2, 1)
+        # l_i_2.0 on ALU: stage 2, slot 890
         l_i3 = l_i * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i = l_i3 + l_i4
-        # acc_4.0 on ALU: stage 2, slot 402
-        acc3 = p2.to(gl.float16)
-        # acc_3.0 on ALU: stage 2, slot 466
-        acc4 = acc * gl.expand_dims(alpha2, 1)
-        # acc.0 on TC: stage 2, slot 665
+        # acc_4.0 on ALU: stage 2, slot 958
+        acc4 = p2.to(gl.float16)
+        # acc.0 on TC: stage 2, slot 1177
         mbarrier.wait(v_tile_ring_full.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        acc = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index((n + 2) % 3), acc4, is_async=True)
-        mbarrier.arrive(turn_1.index((n + 2) % 3), count=1)
+        mbarrier.wait(turn_1.index((n + 2) % 3), ((n - 1) // 3) & 1)
+        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((n + 2) % 3), acc3, is_async=True)
+        mbarrier.arrive(turn_2.index((n + 2) % 3), count=1)
         acc = warpgroup_mma_wait(0, deps=[acc])
         mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 3), count=1)
     # after the loop
@@ -178,79 +181,77 @@ def consumer1(
     n = gl.cdiv(end, 128)
     if n >= 1:
         # prologue, body 0
-        # s.1 on TC: stage 1, slot 153
+        # s.1 on TC: stage 0, slot 1689
         mbarrier.wait(k_tile_ring_full.index(0), 0)
-        mbarrier.wait(turn_3.index(0), 0)
         s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_0.index(0), count=1)
-        # s_11.1 on ALU: stage 1, slot 1689
+        mbarrier.arrive(turn_3.index(0), count=1)
+        # s_11.1 on ALU: stage 1, slot 1041
         s = warpgroup_mma_wait(0, deps=[s])
         mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
         s2 = s * scale_log2
         s3 = gl.expand_dims(offs_m, 1) >= (0 + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
         s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # m_new_1.1 on ALU: stage 1, slot 2034
-        m_new3 = gl.max(s4, 1)
-        m_new2_prev = m_new2
-        m_new2 = gl.maximum(m_new2, m_new3)
-        alpha = m_new2_prev - m_new2
-        alpha2 = gl.exp2(alpha)
         # steady state
         for i in range(1, n):
-            # s.1 on TC: stage 1, slot 153
-            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
-            mbarrier.wait(turn_3.index(i % 3), (i // 3) & 1)
-            s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_0.index(i % 3), count=1)
-            # p_3.1 on ALU: stage 2, slot 225
-            p = s4 - gl.expand_dims(m_new2, 1)
-            # p.1 on SFU: stage 2, slot 314
-            p2 = gl.exp2(p)
-            # acc_3.1 on ALU: stage 2, slot 826
-            acc3 = acc2 * gl.expand_dims(alpha2, 1)
-            # l_i_2.1 on ALU: stage 2, slot 890
-            l_i3 = l_i2 * alpha2
-            l_i4 = gl.sum(p2, 1)
-            l_i2 = l_i3 + l_i4
-            # acc_4.1 on ALU: stage 2, slot 958
-            acc4 = p2.to(gl.float16)
-            # acc.1 on TC: stage 2, slot 1177
-            mbarrier.wait(v_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
-            mbarrier.wait(turn_1.index((i + 2) % 3), ((i - 1) // 3) & 1)
-            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((i + 2) % 3), acc3, is_async=True)
-            mbarrier.arrive(turn_2.index((i + 2) % 3), count=1)
-            # s_11.1 on ALU: stage 1, slot 1689
-            s = warpgroup_mma_wait(1, deps=[s])
-            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
-            s2 = s * scale_log2
-            s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            # m_new_1.1 on ALU: stage 1, slot 2034
+            # m_new_1.1 on ALU: stage 1, slot 1386
             m_new3 = gl.max(s4, 1)
             m_new2_prev = m_new2
             m_new2 = gl.maximum(m_new2, m_new3)
             alpha = m_new2_prev - m_new2
             alpha2 = gl.exp2(alpha)
+            # p_3.1 on ALU: stage 1, slot 1625
+            p = s4 - gl.expand_dims(m_new2, 1)
+            # s.1 on TC: stage 0, slot 1689
+            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
+            mbarrier.wait(turn_2.index((i + 1) % 3), ((i - 2) // 3) & 1, pred=i - 2 >= 0)
+            s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
+            mbarrier.arrive(turn_3.index(i % 3), count=1)
+            # p.1 on SFU: stage 1, slot 1714
+            p2 = gl.exp2(p)
+            # l_i_2.1 on ALU: stage 2, slot 421
+            l_i3 = l_i2 * alpha2
+            l_i4 = gl.sum(p2, 1)
+            l_i2 = l_i3 + l_i4
+            # acc_4.1 on ALU: stage 2, slot 512
+            acc3 = p2.to(gl.float16)
+            # acc_3.1 on ALU: stage 2, slot 576
+            acc4 = acc2 * gl.expand_dims(alpha2, 1)
+            # acc.1 on TC: stage 2, slot 665
+            mbarrier.wait(v_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            mbarrier.wait(turn_0.index(i % 3), (i // 3) & 1)
+            acc2 = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index((i + 2) % 3), acc4, is_async=True)
+            mbarrier.arrive(turn_1.index((i + 2) % 3), count=1)
+            # s_11.1 on ALU: stage 1, slot 1041
+            s = warpgroup_mma_wait(1, deps=[s])
+            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
+            s2 = s * scale_log2
+            s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
             acc2 = warpgroup_mma_wait(0, deps=[acc2])
             mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 3), count=1)
         # epilogue, body 1
-        # p_3.1 on ALU: stage 2, slot 225
+        # m_new_1.1 on ALU: stage 1, slot 1386
+        m_new3 = gl.max(s4, 1)
+        m_new2_prev = m_new2
+        m_new2 = gl.maximum(m_new2, m_new3)
+        alpha = m_new2_prev - m_new2
+        alpha2 = gl.exp2(alpha)
+        # p_3.1 on ALU: stage 1, slot 1625
         p = s4 - gl.expand_dims(m_new2, 1)
-        # p.1 on SFU: stage 2, slot 314
+        # p.1 on SFU: stage 1, slot 1714
         p2 = gl.exp2(p)
-        # acc_3.1 on ALU: stage 2, slot 826
-        acc3 = acc2 * gl.expand_dims(alpha2, 1)
-        # l_i_2.1 on ALU: stage 2, slot 890
+        # l_i_2.1 on ALU: stage 2, slot 421
         l_i3 = l_i2 * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i2 = l_i3 + l_i4
-        # acc_4.1 on ALU: stage 2, slot 958
-        acc4 = p2.to(gl.float16)
-        # acc.1 on TC: stage 2, slot 1177
+        # acc_4.1 on ALU: stage 2, slot 512
+        acc3 = p2.to(gl.float16)
+        # acc_3.1 on ALU: stage 2, slot 576
+        acc4 = acc2 * gl.expand_dims(alpha2, 1)
+        # acc.1 on TC: stage 2, slot 665
         mbarrier.wait(v_tile_ring_full.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        mbarrier.wait(turn_1.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((n + 2) % 3), acc3, is_async=True)
-        mbarrier.arrive(turn_2.index((n + 2) % 3), count=1)
+        acc2 = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index((n + 2) % 3), acc4, is_async=True)
+        mbarrier.arrive(turn_1.index((n + 2) % 3), count=1)
         acc2 = warpgroup_mma_wait(0, deps=[acc2])
         mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 3), count=1)
     # after the loop
@@ -311,13 +312,13 @@ def attn_fwd_kernel(o_desc, q_desc, k_desc, v_desc, M, N, scale):
     q_tile_1_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
     o_desc_0_stage = gl.allocate_shared_memory(gl.float16, [64, 128], O_DESC_0_STAGE_LAYOUT)
     o_desc_1_stage = gl.allocate_shared_memory(gl.float16, [64, 128], O_DESC_1_STAGE_LAYOUT)
-    # turn_0: after s.1, acc.0 may be issued
+    # turn_0: after s.0, acc.1 may be issued
     turn_0 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    # turn_1: after acc.0, acc.1 may be issued
+    # turn_1: after acc.1, acc.0 may be issued
     turn_1 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    # turn_2: after acc.1, s.0 may be issued
+    # turn_2: after acc.0, s.1 may be issued
     turn_2 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    # turn_3: after s.0, s.1 may be issued
+    # turn_3: after s.1, s.0 may be issued
     turn_3 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
     for slot in gl.static_range(2):
         mbarrier.init(k_tile_ring_full.index(slot), count=1)
@@ -360,10 +361,105 @@ def attn_fwd_kernel(o_desc, q_desc, k_desc, v_desc, M, N, scale):
     )
 
 
+def require_tensors(device_type: str | None, /, **arguments: tuple[torch.Tensor, torch.dtype]) -> None:
+    """Each is a tensor of its dtype, all on the current device, which is of `device_type`."""
+    (first, (tensor, _)), *_ = arguments.items()
+    device = getattr(tensor, "device", None)
+    for name, (tensor, dtype) in arguments.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}: convert it, or compile the kernel for it")
+        if tensor.device != device:
+            raise ValueError(f"{name} is on {tensor.device} but {first} on {device}: move them to one GPU")
+    if device_type and tensor.device.type != device_type:
+        raise ValueError(f"{first} is on {device}, where the kernel does not run: move the tensors to {device_type}")
+    if device_type == "cuda" and tensor.device.index != torch.cuda.current_device():
+        raise ValueError(
+            f"{first} is on {device}, not on the current GPU: use `with torch.cuda.device({first}.device)`"
+        )
+
+
+def require_scalars(**arguments: tuple[float, str]) -> None:
+    """Each is a number that its dtype holds."""
+    for name, (value, dtype) in arguments.items():
+        if not isinstance(value, (int, float) if "f" in dtype else int):
+            kind = "a number" if "f" in dtype else "an int"
+            raise TypeError(f"{name} must be {kind}, got {type(value).__name__}: convert it")
+        if dtype == "i32" and not -(2**31) <= value < 2**31:
+            raise ValueError(f"{name}={value} overflows the 32 bits the kernel computes in: split the launch")
+
+
+def require_grid(grid: tuple[int, ...]) -> None:
+    """One to three numbers of programs that a GPU launches; any of them may be zero."""
+    if not isinstance(grid, (tuple, list)) or not 1 <= len(grid) <= 3:
+        raise TypeError(f"grid must be a tuple of one to three ints, got {grid!r}")
+    for extent, most in zip(grid, (2**31 - 1, 65535, 65535), strict=False):
+        if not 0 <= extent <= most:
+            raise ValueError(f"grid {tuple(grid)} has {extent}, not in 0..{most}: check the sizes, or split the launch")
+
+
+def merged(dims: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(size, stride) of dimensions, outermost first: without sizes of 1, and those that continue each other as one."""
+    found: list[tuple[int, int]] = []
+    for size, stride in dims:
+        if size == 1:
+            continue
+        if found and found[-1][1] == size * stride:
+            size *= found.pop()[0]
+        found.append((size, stride))
+    return found
+
+
+def require_view(
+    name: str,
+    tensor: torch.Tensor,
+    shape: list[int],
+    strides: list[int],
+    *,
+    order: tuple[int, ...] = (),
+    told: bool = False,
+) -> None:
+    """What TMA reads as `shape` and `strides` from the tensor's start are the tensor's elements, in its order.
+
+    order: of the dimensions, outermost first, of the tensor compiled for, where that is not 0, 1, ... told: the caller
+    gives the strides, so any order is meant.
+    """
+    size = tensor.element_size()
+    wrong, reach = "", 1
+    for extent, stride in zip(shape, strides, strict=True):
+        reach += (extent - 1) * stride
+        if not 0 <= extent < 2**31:
+            wrong = "sizes must be in 0..2**31-1: check them, or split the launch"
+    if strides[-1] != 1:
+        wrong = wrong or "TMA needs a last stride of 1: make it contiguous"
+    for stride in strides[:-1]:
+        if stride * size % 16 or not 0 <= stride * size < 2**40:
+            wrong = wrong or f"TMA needs strides of a multiple of 16 bytes, {16 // size} elements: pad its rows"
+    if tensor.data_ptr() % 16:
+        wrong = wrong or "TMA needs it to begin at a multiple of 16 bytes: use a tensor of its own"
+    if order and tensor.dim() != len(order):
+        wrong = wrong or f"it was compiled for {len(order)} dimensions: pass as many"
+    if not wrong and 0 not in shape:
+        own = tensor.permute(order) if order else tensor
+        if own.is_contiguous():
+            if reach > own.numel():
+                wrong = f"that is {reach} elements: pass a tensor that large"
+        else:
+            held, read = zip(own.shape, own.stride(), strict=True), zip(shape, strides, strict=True)
+            dims = [sorted(each, key=lambda dim: -dim[1]) if told else list(each) for each in (held, read)]
+            rest = iter(merged(dims[0]))
+            if not all(any(step == by and count <= most for most, step in rest) for count, by in merged(dims[1])):
+                wrong = "those are other elements: pass a contiguous tensor that is as large"
+    if wrong:
+        got = f"{name} has shape {list(tensor.shape)} and strides {list(tensor.stride())}"
+        raise ValueError(f"{got}, the kernel takes it as shape {shape} and strides {strides}; {wrong}")
+
+
 def attn_fwd(q, k, v, o, H, M, N, scale, D=128, BLOCK_M=128, BLOCK_N=128, CAUSAL=True):
     """Launch the kernel on the current stream; arguments as of the source kernel `attn_fwd`.
 
-    Raises ValueError when an argument differs from what the kernel was compiled for.
+    Raises TypeError or ValueError when an argument is not what the kernel was compiled for.
     """
     if D != 128:
         raise ValueError(f"compiled for D=128, got {D!r}: compile it again")
@@ -373,19 +469,26 @@ def attn_fwd(q, k, v, o, H, M, N, scale, D=128, BLOCK_M=128, BLOCK_N=128, CAUSAL
         raise ValueError(f"compiled for BLOCK_N=128, got {BLOCK_N!r}: compile it again")
     if CAUSAL != True:
         raise ValueError(f"compiled for CAUSAL=True, got {CAUSAL!r}: compile it again")
-    if q.dtype != torch.float16:
-        raise ValueError(f"q must be torch.float16, got {q.dtype}")
-    if k.dtype != torch.float16:
-        raise ValueError(f"k must be torch.float16, got {k.dtype}")
-    if v.dtype != torch.float16:
-        raise ValueError(f"v must be torch.float16, got {v.dtype}")
-    if o.dtype != torch.float16:
-        raise ValueError(f"o must be torch.float16, got {o.dtype}")
+    require_tensors(
+        DEVICE_TYPE,
+        q=(q, torch.float16),
+        k=(k, torch.float16),
+        v=(v, torch.float16),
+        o=(o, torch.float16),
+    )
+    require_scalars(H=(H, "i32"), M=(M, "i32"), N=(N, "i32"), scale=(scale, "f32"))
     if M % BLOCK_M:
         raise ValueError(f"M must be a multiple of BLOCK_M, got {M}")
     if N % BLOCK_N:
         raise ValueError(f"N must be a multiple of BLOCK_N, got {N}")
     grid = (M // BLOCK_M, H)
+    require_grid(grid)
+    require_view("o", o, [H * M, 128], [128, 1])
+    require_view("q", q, [H * M, 128], [128, 1])
+    require_view("k", k, [H * N, 128], [128, 1])
+    require_view("v", v, [H * N, 128], [128, 1])
+    if 0 in grid:
+        return  # there is nothing to do
     o_desc = TensorDescriptor(o, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.float16))
     q_desc = TensorDescriptor(q, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.float16))
     k_desc = TensorDescriptor(k, [max(H * N, 1), 128], [128, 1], [128, 128], gl.NVMMASharedLayout.get_default_for([128, 128], gl.float16))

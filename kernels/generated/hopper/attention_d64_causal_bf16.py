@@ -5,25 +5,25 @@ Compiled for D=64, BLOCK_M=128, BLOCK_N=128, CAUSAL=True.
 Schedule: II = 1364 cycles, optimal (ResMII of unit ALU (ops s_11.0, s_11.1, m_new_1.0, m_new_1.1, p_3.0, p_3.1, l_i_2.0, l_i_2.1 and 4 more)); one iteration takes 4575.
 
 Roles:
-  consumer0: 4 warps, 240 registers a thread, 2 stages
+  consumer0: 4 warps, 240 registers a thread, 3 stages
   consumer1: 4 warps, 240 registers a thread, 2 stages
   loader: 1 warps, 24 registers a thread
 
 Rings:
   k_tile_ring: 3 x [128, 64] bf16
-  v_tile_ring: 5 x [128, 64] bf16
+  v_tile_ring: 4 x [128, 64] bf16
 
 Steady state, one II:
            0                     341                   682                   1023
-       TC |<S #2 ]....[acc.1 #0 -----]....[s.1 #2 --------]........[acc.0 #1 -----]......[s.0 #3 ->|
-      SFU |...........[p.0 #1 ------------------------].........[p.1 #1 ------------------------]..|
-      ALU |1P0ddd0llll[s_11.0 #2 --------]1c[M #2 --]1ppp1C1DDD[s_11.1 #2 ---------]1LLL[m #2 --]2P|
-      TMA |[k_tile #3 -------------------][v_tile #3 ------------------]...........................|
-  group 0 |3K.............................3V.......................................................|
-  group 1 |1P.........[p.0 #1 ------------------------]..1C1DDD....E................1LLL.3S......2P|
-          |           [s_11 0 #2 --------]  [M #2 --]                                              |
-  group 2 |..0ddd0lllle...................1c.........1ppp......[s_11.1 #2 ---------]....[m #2 --]..|
-          |                               2s                    [p 1 #1 ------------------------]  |
+       TC |<s #2 ]....[acc.0 #0 -----][s.0 #2 --------]..........[acc.1 #1 ------].......[s.1 #3 ->|
+      SFU |...........[p.1 #1 ------------------------].........[p.0 #1 ------------------------]..|
+      ALU |1p0DDD0LLLL[s_11.1 #2 --------]1C[m #2 --]1PPP1c1ddd[s_11.0 #2 ---------]1lll[M #2 --]2p|
+      TMA |[k_tile #3 -------------------]......................[v_tile #3 ------------------].....|
+  group 0 |3K...................................................V..................................|
+  group 1 |..0DDD0LLLLE...............2S..1C.........1PPP......[s_11.0 #2 ---------]....[M #2 --]..|
+          |                                                     [p 0 #1 ------------------------]  |
+  group 2 |1p.........[s_11.1 #2 --------]..[m #2 --]....1c1ddd..1e.................1lll.3s......2p|
+          |           [p 1 #1 ------------------------]                                            |
 """
 
 import torch
@@ -41,6 +41,7 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 tma_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global
+DEVICE_TYPE = "cpu" if triton.__version__.endswith("+twill") else "cuda"  # the emulator's is the CPU
 
 MMA_128: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, 128, 16]))
 ROWS_OF_MMA_128: gl.constexpr = gl.constexpr(gl.SliceLayout(1, MMA_128.value))
@@ -73,79 +74,150 @@ def consumer0(
     l_i = gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128)
     acc = gl.full([64, 64], 0.0, gl.float32, MMA_64)
     n = gl.cdiv(end, 128)
-    if n >= 1:
+    if n >= 2:
         # prologue, body 0
-        # s.0 on TC: stage 0, slot 1215
+        # s.0 on TC: stage 1, slot 423
         mbarrier.wait(k_tile_ring_full.index(0), 0)
         s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_1.index(0), count=1)
-        # s_11.0 on ALU: stage 1, slot 167
+        mbarrier.arrive(turn_0.index(0), count=1)
+        # s_11.0 on ALU: stage 1, slot 813
         s = warpgroup_mma_wait(0, deps=[s])
         mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
         s2 = s * scale_log2
         s3 = gl.expand_dims(offs_m, 1) >= (0 + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
         s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # m_new_1.0 on ALU: stage 1, slot 519
+        # m_new_1.0 on ALU: stage 1, slot 1201
         m_new3 = gl.max(s4, 1)
         m_new_prev = m_new
         m_new = gl.maximum(m_new, m_new3)
         alpha = m_new_prev - m_new
         alpha2 = gl.exp2(alpha)
+        # prologue, body 1
+        # s.0 on TC: stage 1, slot 423
+        mbarrier.wait(k_tile_ring_full.index(1), 0)
+        s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(1).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_0.index(1), count=1)
+        # acc_3.0 on ALU: stage 2, slot 487
+        acc3 = acc * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
+        # p_3.0 on ALU: stage 2, slot 653
+        p = s4 - gl.expand_dims(m_new, 1)
+        # s_11.0 on ALU: stage 1, slot 813
+        s = warpgroup_mma_wait(0, deps=[s])
+        mbarrier.arrive(k_tile_ring_empty.index(1), count=1)
+        s2 = s * scale_log2
+        s3 = gl.expand_dims(offs_m, 1) >= (128 + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+        s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
+        # p.0 on SFU: stage 2, slot 816
+        p2 = gl.exp2(p)
+        # m_new_1.0 on ALU: stage 1, slot 1201
+        m_new3 = gl.max(s4, 1)
+        m_new_prev = m_new
+        m_new = gl.maximum(m_new, m_new3)
+        alpha = m_new_prev - m_new
+        alpha2_prev = alpha2
+        alpha2 = gl.exp2(alpha)
         # steady state
-        for i in range(1, n):
-            # s.0 on TC: stage 0, slot 1215
+        for i in range(2, n):
+            # acc_4.0 on ALU: stage 3, slot 35
+            acc4 = p2.to(gl.bfloat16)
+            # l_i_2.0 on ALU: stage 3, slot 99
+            l_i3 = l_i * alpha2_prev
+            l_i4 = gl.sum(p2, 1)
+            l_i = l_i3 + l_i4
+            # acc.0 on TC: stage 3, slot 167
+            mbarrier.wait(v_tile_ring_full.index((i + 2) % 4), ((i - 2) // 4) & 1)
+            mbarrier.wait(turn_1.index(i % 3), (i // 3) & 1)
+            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 2) % 4), acc3, is_async=True)
+            # s.0 on TC: stage 1, slot 423
             mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
             s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_1.index(i % 3), count=1)
-            # p_3.0 on ALU: stage 1, slot 1335
+            mbarrier.arrive(turn_0.index(i % 3), count=1)
+            # acc_3.0 on ALU: stage 2, slot 487
+            acc = warpgroup_mma_wait(1, deps=[acc])
+            mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 4), count=1)
+            acc3 = acc * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
+            # p_3.0 on ALU: stage 2, slot 653
             p = s4 - gl.expand_dims(m_new, 1)
-            # p.0 on SFU: stage 2, slot 167
-            p2 = gl.exp2(p)
-            # s_11.0 on ALU: stage 1, slot 167
+            # s_11.0 on ALU: stage 1, slot 813
             s = warpgroup_mma_wait(0, deps=[s])
             mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
             s2 = s * scale_log2
             s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
             s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            # m_new_1.0 on ALU: stage 1, slot 519
+            # p.0 on SFU: stage 2, slot 816
+            p2 = gl.exp2(p)
+            # m_new_1.0 on ALU: stage 1, slot 1201
             m_new3 = gl.max(s4, 1)
             m_new_prev = m_new
             m_new = gl.maximum(m_new, m_new3)
             alpha = m_new_prev - m_new
             alpha2_prev = alpha2
             alpha2 = gl.exp2(alpha)
-            # acc_3.0 on ALU: stage 2, slot 717
-            acc3 = acc * gl.expand_dims(gl.convert_layout(alpha2_prev, ROWS_OF_MMA_64), 1)
-            # acc_4.0 on ALU: stage 2, slot 749
-            acc4 = p2.to(gl.bfloat16)
-            # acc.0 on TC: stage 2, slot 865
-            mbarrier.wait(v_tile_ring_full.index((i + 4) % 5), ((i - 1) // 5) & 1)
-            mbarrier.wait(turn_0.index(i % 3), (i // 3) & 1)
-            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 4) % 5), acc3, is_async=True)
-            # l_i_2.0 on ALU: stage 2, slot 1133
-            l_i3 = l_i * alpha2_prev
-            l_i4 = gl.sum(p2, 1)
-            l_i = l_i3 + l_i4
-            acc = warpgroup_mma_wait(0, deps=[acc])
-            mbarrier.arrive(v_tile_ring_empty.index((i + 4) % 5), count=1)
         # epilogue, body 1
-        # p_3.0 on ALU: stage 1, slot 1335
-        p = s4 - gl.expand_dims(m_new, 1)
-        # p.0 on SFU: stage 2, slot 167
-        p2 = gl.exp2(p)
-        # acc_3.0 on ALU: stage 2, slot 717
-        acc3 = acc * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
-        # acc_4.0 on ALU: stage 2, slot 749
+        # acc_4.0 on ALU: stage 3, slot 35
         acc4 = p2.to(gl.bfloat16)
-        # acc.0 on TC: stage 2, slot 865
-        mbarrier.wait(v_tile_ring_full.index((n + 4) % 5), ((n - 1) // 5) & 1)
-        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 4) % 5), acc3, is_async=True)
-        # l_i_2.0 on ALU: stage 2, slot 1133
+        # l_i_2.0 on ALU: stage 3, slot 99
+        l_i3 = l_i * alpha2_prev
+        l_i4 = gl.sum(p2, 1)
+        l_i = l_i3 + l_i4
+        # acc.0 on TC: stage 3, slot 167
+        mbarrier.wait(v_tile_ring_full.index((n + 2) % 4), ((n - 2) // 4) & 1)
+        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 2) % 4), acc3, is_async=True)
+        # acc_3.0 on ALU: stage 2, slot 487
+        acc = warpgroup_mma_wait(0, deps=[acc])
+        mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 4), count=1)
+        acc3 = acc * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
+        # p_3.0 on ALU: stage 2, slot 653
+        p = s4 - gl.expand_dims(m_new, 1)
+        # p.0 on SFU: stage 2, slot 816
+        p2 = gl.exp2(p)
+        # epilogue, body 2
+        # acc_4.0 on ALU: stage 3, slot 35
+        acc4 = p2.to(gl.bfloat16)
+        # l_i_2.0 on ALU: stage 3, slot 99
         l_i3 = l_i * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i = l_i3 + l_i4
+        # acc.0 on TC: stage 3, slot 167
+        mbarrier.wait(v_tile_ring_full.index((n + 3) % 4), ((n - 1) // 4) & 1)
+        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 3) % 4), acc3, is_async=True)
         acc = warpgroup_mma_wait(0, deps=[acc])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 4) % 5), count=1)
+        mbarrier.arrive(v_tile_ring_empty.index((n + 3) % 4), count=1)
+    else:
+        # too few iterations to fill the pipeline: one after the other
+        for i in range(0, n):
+            # s.0 on TC: stage 1, slot 423
+            mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
+            s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
+            # s_11.0 on ALU: stage 1, slot 813
+            s = warpgroup_mma_wait(0, deps=[s])
+            mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
+            s2 = s * scale_log2
+            s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
+            # m_new_1.0 on ALU: stage 1, slot 1201
+            m_new3 = gl.max(s4, 1)
+            m_new_prev = m_new
+            m_new = gl.maximum(m_new, m_new3)
+            alpha = m_new_prev - m_new
+            alpha2 = gl.exp2(alpha)
+            # p_3.0 on ALU: stage 2, slot 653
+            p = s4 - gl.expand_dims(m_new, 1)
+            # p.0 on SFU: stage 2, slot 816
+            p2 = gl.exp2(p)
+            # l_i_2.0 on ALU: stage 3, slot 99
+            l_i3 = l_i * alpha2
+            l_i4 = gl.sum(p2, 1)
+            l_i = l_i3 + l_i4
+            # acc_3.0 on ALU: stage 2, slot 487
+            acc3 = acc * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
+            # acc_4.0 on ALU: stage 3, slot 35
+            acc4 = p2.to(gl.bfloat16)
+            # acc.0 on TC: stage 3, slot 167
+            mbarrier.wait(v_tile_ring_full.index(i % 4), (i // 4) & 1)
+            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index(i % 4), acc3, is_async=True)
+            acc = warpgroup_mma_wait(0, deps=[acc])
+            mbarrier.arrive(v_tile_ring_empty.index(i % 4), count=1)
     # after the loop
     div = acc / gl.expand_dims(gl.convert_layout(l_i, ROWS_OF_MMA_64), 1)
     cast = div.to(gl.bfloat16)
@@ -178,19 +250,19 @@ def consumer1(
     l_i2 = gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128)
     acc2 = gl.full([64, 64], 0.0, gl.float32, MMA_64)
     n = gl.cdiv(end, 128)
-    if n >= 1:
+    if n >= 2:
         # prologue, body 0
-        # s.1 on TC: stage 1, slot 487
+        # s.1 on TC: stage 0, slot 1215
         mbarrier.wait(k_tile_ring_full.index(0), 0)
         s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_0.index(0), count=1)
-        # s_11.1 on ALU: stage 1, slot 813
+        mbarrier.arrive(turn_1.index(0), count=1)
+        # s_11.1 on ALU: stage 1, slot 167
         s = warpgroup_mma_wait(0, deps=[s])
         mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
         s2 = s * scale_log2
         s3 = gl.expand_dims(offs_m, 1) >= (0 + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
         s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # m_new_1.1 on ALU: stage 1, slot 1201
+        # m_new_1.1 on ALU: stage 1, slot 519
         m_new3 = gl.max(s4, 1)
         m_new2_prev = m_new2
         m_new2 = gl.maximum(m_new2, m_new3)
@@ -198,59 +270,94 @@ def consumer1(
         alpha2 = gl.exp2(alpha)
         # steady state
         for i in range(1, n):
-            # acc_3.1 on ALU: stage 2, slot 487
-            acc3 = acc2 * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
-            # s.1 on TC: stage 1, slot 487
+            # s.1 on TC: stage 0, slot 1215
             mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
             s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_0.index(i % 3), count=1)
-            # p_3.1 on ALU: stage 2, slot 653
+            mbarrier.arrive(turn_1.index(i % 3), count=1)
+            # p_3.1 on ALU: stage 1, slot 1335
             p = s4 - gl.expand_dims(m_new2, 1)
-            # s_11.1 on ALU: stage 1, slot 813
+            # s_11.1 on ALU: stage 1, slot 167
             s = warpgroup_mma_wait(0, deps=[s])
             mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
             s2 = s * scale_log2
             s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
             s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            # p.1 on SFU: stage 2, slot 814
+            # p.1 on SFU: stage 2, slot 168
             p2 = gl.exp2(p)
-            # m_new_1.1 on ALU: stage 1, slot 1201
+            # m_new_1.1 on ALU: stage 1, slot 519
             m_new3 = gl.max(s4, 1)
             m_new2_prev = m_new2
             m_new2 = gl.maximum(m_new2, m_new3)
             alpha = m_new2_prev - m_new2
             alpha2_prev = alpha2
             alpha2 = gl.exp2(alpha)
-            # acc_4.1 on ALU: stage 3, slot 35
+            # acc_3.1 on ALU: stage 2, slot 717
+            acc3 = acc2 * gl.expand_dims(gl.convert_layout(alpha2_prev, ROWS_OF_MMA_64), 1)
+            # acc_4.1 on ALU: stage 2, slot 749
             acc4 = p2.to(gl.bfloat16)
-            # l_i_2.1 on ALU: stage 3, slot 99
+            # acc.1 on TC: stage 2, slot 838
+            mbarrier.wait(v_tile_ring_full.index((i + 3) % 4), ((i - 1) // 4) & 1)
+            mbarrier.wait(turn_0.index(i % 3), (i // 3) & 1)
+            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 3) % 4), acc3, is_async=True)
+            # l_i_2.1 on ALU: stage 2, slot 1133
             l_i3 = l_i2 * alpha2_prev
             l_i4 = gl.sum(p2, 1)
             l_i2 = l_i3 + l_i4
-            # acc.1 on TC: stage 3, slot 167
-            mbarrier.wait(v_tile_ring_full.index((i + 4) % 5), ((i - 1) // 5) & 1)
-            mbarrier.wait(turn_1.index((i + 1) % 3), ((i + 1) // 3) & 1, pred=i + 1 < n)
-            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 4) % 5), acc3, is_async=True)
             acc2 = warpgroup_mma_wait(0, deps=[acc2])
-            mbarrier.arrive(v_tile_ring_empty.index((i + 4) % 5), count=1)
+            mbarrier.arrive(v_tile_ring_empty.index((i + 3) % 4), count=1)
         # epilogue, body 1
-        # acc_3.1 on ALU: stage 2, slot 487
-        acc3 = acc2 * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
-        # p_3.1 on ALU: stage 2, slot 653
+        # p_3.1 on ALU: stage 1, slot 1335
         p = s4 - gl.expand_dims(m_new2, 1)
-        # p.1 on SFU: stage 2, slot 814
+        # p.1 on SFU: stage 2, slot 168
         p2 = gl.exp2(p)
-        # acc_4.1 on ALU: stage 3, slot 35
+        # acc_3.1 on ALU: stage 2, slot 717
+        acc3 = acc2 * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
+        # acc_4.1 on ALU: stage 2, slot 749
         acc4 = p2.to(gl.bfloat16)
-        # l_i_2.1 on ALU: stage 3, slot 99
+        # acc.1 on TC: stage 2, slot 838
+        mbarrier.wait(v_tile_ring_full.index((n + 3) % 4), ((n - 1) // 4) & 1)
+        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 3) % 4), acc3, is_async=True)
+        # l_i_2.1 on ALU: stage 2, slot 1133
         l_i3 = l_i2 * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i2 = l_i3 + l_i4
-        # acc.1 on TC: stage 3, slot 167
-        mbarrier.wait(v_tile_ring_full.index((n + 4) % 5), ((n - 1) // 5) & 1)
-        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 4) % 5), acc3, is_async=True)
         acc2 = warpgroup_mma_wait(0, deps=[acc2])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 4) % 5), count=1)
+        mbarrier.arrive(v_tile_ring_empty.index((n + 3) % 4), count=1)
+    else:
+        # too few iterations to fill the pipeline: one after the other
+        for i in range(0, n):
+            # s.1 on TC: stage 0, slot 1215
+            mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
+            s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
+            # s_11.1 on ALU: stage 1, slot 167
+            s = warpgroup_mma_wait(0, deps=[s])
+            mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
+            s2 = s * scale_log2
+            s3 = gl.expand_dims(offs_m, 1) >= ((i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
+            # m_new_1.1 on ALU: stage 1, slot 519
+            m_new3 = gl.max(s4, 1)
+            m_new2_prev = m_new2
+            m_new2 = gl.maximum(m_new2, m_new3)
+            alpha = m_new2_prev - m_new2
+            alpha2 = gl.exp2(alpha)
+            # p_3.1 on ALU: stage 1, slot 1335
+            p = s4 - gl.expand_dims(m_new2, 1)
+            # p.1 on SFU: stage 2, slot 168
+            p2 = gl.exp2(p)
+            # l_i_2.1 on ALU: stage 2, slot 1133
+            l_i3 = l_i2 * alpha2
+            l_i4 = gl.sum(p2, 1)
+            l_i2 = l_i3 + l_i4
+            # acc_3.1 on ALU: stage 2, slot 717
+            acc3 = acc2 * gl.expand_dims(gl.convert_layout(alpha2, ROWS_OF_MMA_64), 1)
+            # acc_4.1 on ALU: stage 2, slot 749
+            acc4 = p2.to(gl.bfloat16)
+            # acc.1 on TC: stage 2, slot 838
+            mbarrier.wait(v_tile_ring_full.index(i % 4), (i // 4) & 1)
+            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index(i % 4), acc3, is_async=True)
+            acc2 = warpgroup_mma_wait(0, deps=[acc2])
+            mbarrier.arrive(v_tile_ring_empty.index(i % 4), count=1)
     # after the loop
     div = acc2 / gl.expand_dims(gl.convert_layout(l_i2, ROWS_OF_MMA_64), 1)
     cast = div.to(gl.bfloat16)
@@ -287,10 +394,10 @@ def loader(
         mbarrier.wait(k_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
         mbarrier.expect(k_tile_ring_full.index(i % 3), 16384)
         tma_load(k_desc, [k_tile + (i * 128), 0], k_tile_ring_full.index(i % 3), k_tile_ring.index(i % 3))
-        # v_tile: stage 0, slot 474
-        mbarrier.wait(v_tile_ring_empty.index(i % 5), ((i // 5) & 1) ^ 1)
-        mbarrier.expect(v_tile_ring_full.index(i % 5), 16384)
-        tma_load(v_desc, [k_tile + (i * 128), 0], v_tile_ring_full.index(i % 5), v_tile_ring.index(i % 5))
+        # v_tile: stage 0, slot 814
+        mbarrier.wait(v_tile_ring_empty.index(i % 4), ((i // 4) & 1) ^ 1)
+        mbarrier.expect(v_tile_ring_full.index(i % 4), 16384)
+        tma_load(v_desc, [k_tile + (i * 128), 0], v_tile_ring_full.index(i % 4), v_tile_ring.index(i % 4))
 
 
 @gluon.jit
@@ -300,26 +407,26 @@ def attn_fwd_kernel(o_desc, q_desc, k_desc, v_desc, M, N, scale):
     k_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [3, 128, 64], k_desc.layout)
     k_tile_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
     k_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    v_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [5, 128, 64], v_desc.layout)
-    v_tile_ring_full = gl.allocate_shared_memory(gl.int64, [5, 1], barrier)
-    v_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [5, 1], barrier)
+    v_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [4, 128, 64], v_desc.layout)
+    v_tile_ring_full = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
+    v_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
     q_tile_0_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 64], q_desc.layout)
     q_tile_0_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
     q_tile_1_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 64], q_desc.layout)
     q_tile_1_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
     o_desc_0_stage = gl.allocate_shared_memory(gl.bfloat16, [64, 64], O_DESC_0_STAGE_LAYOUT)
     o_desc_1_stage = gl.allocate_shared_memory(gl.bfloat16, [64, 64], O_DESC_1_STAGE_LAYOUT)
-    # turn_0: after s.1, acc.0 may be issued
+    # turn_0: after s.0, acc.1 may be issued
     turn_0 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    # turn_1: after s.0, acc.1 may be issued
+    # turn_1: after s.1, acc.0 may be issued
     turn_1 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
     for slot in gl.static_range(3):
         mbarrier.init(k_tile_ring_full.index(slot), count=1)
     for slot in gl.static_range(3):
         mbarrier.init(k_tile_ring_empty.index(slot), count=2)
-    for slot in gl.static_range(5):
+    for slot in gl.static_range(4):
         mbarrier.init(v_tile_ring_full.index(slot), count=1)
-    for slot in gl.static_range(5):
+    for slot in gl.static_range(4):
         mbarrier.init(v_tile_ring_empty.index(slot), count=2)
     for slot in gl.static_range(1):
         mbarrier.init(q_tile_0_smem_full.index(slot), count=1)
@@ -350,10 +457,105 @@ def attn_fwd_kernel(o_desc, q_desc, k_desc, v_desc, M, N, scale):
     )
 
 
+def require_tensors(device_type: str | None, /, **arguments: tuple[torch.Tensor, torch.dtype]) -> None:
+    """Each is a tensor of its dtype, all on the current device, which is of `device_type`."""
+    (first, (tensor, _)), *_ = arguments.items()
+    device = getattr(tensor, "device", None)
+    for name, (tensor, dtype) in arguments.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}: convert it, or compile the kernel for it")
+        if tensor.device != device:
+            raise ValueError(f"{name} is on {tensor.device} but {first} on {device}: move them to one GPU")
+    if device_type and tensor.device.type != device_type:
+        raise ValueError(f"{first} is on {device}, where the kernel does not run: move the tensors to {device_type}")
+    if device_type == "cuda" and tensor.device.index != torch.cuda.current_device():
+        raise ValueError(
+            f"{first} is on {device}, not on the current GPU: use `with torch.cuda.device({first}.device)`"
+        )
+
+
+def require_scalars(**arguments: tuple[float, str]) -> None:
+    """Each is a number that its dtype holds."""
+    for name, (value, dtype) in arguments.items():
+        if not isinstance(value, (int, float) if "f" in dtype else int):
+            kind = "a number" if "f" in dtype else "an int"
+            raise TypeError(f"{name} must be {kind}, got {type(value).__name__}: convert it")
+        if dtype == "i32" and not -(2**31) <= value < 2**31:
+            raise ValueError(f"{name}={value} overflows the 32 bits the kernel computes in: split the launch")
+
+
+def require_grid(grid: tuple[int, ...]) -> None:
+    """One to three numbers of programs that a GPU launches; any of them may be zero."""
+    if not isinstance(grid, (tuple, list)) or not 1 <= len(grid) <= 3:
+        raise TypeError(f"grid must be a tuple of one to three ints, got {grid!r}")
+    for extent, most in zip(grid, (2**31 - 1, 65535, 65535), strict=False):
+        if not 0 <= extent <= most:
+            raise ValueError(f"grid {tuple(grid)} has {extent}, not in 0..{most}: check the sizes, or split the launch")
+
+
+def merged(dims: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(size, stride) of dimensions, outermost first: without sizes of 1, and those that continue each other as one."""
+    found: list[tuple[int, int]] = []
+    for size, stride in dims:
+        if size == 1:
+            continue
+        if found and found[-1][1] == size * stride:
+            size *= found.pop()[0]
+        found.append((size, stride))
+    return found
+
+
+def require_view(
+    name: str,
+    tensor: torch.Tensor,
+    shape: list[int],
+    strides: list[int],
+    *,
+    order: tuple[int, ...] = (),
+    told: bool = False,
+) -> None:
+    """What TMA reads as `shape` and `strides` from the tensor's start are the tensor's elements, in its order.
+
+    order: of the dimensions, outermost first, of the tensor compiled for, where that is not 0, 1, ... told: the caller
+    gives the strides, so any order is meant.
+    """
+    size = tensor.element_size()
+    wrong, reach = "", 1
+    for extent, stride in zip(shape, strides, strict=True):
+        reach += (extent - 1) * stride
+        if not 0 <= extent < 2**31:
+            wrong = "sizes must be in 0..2**31-1: check them, or split the launch"
+    if strides[-1] != 1:
+        wrong = wrong or "TMA needs a last stride of 1: make it contiguous"
+    for stride in strides[:-1]:
+        if stride * size % 16 or not 0 <= stride * size < 2**40:
+            wrong = wrong or f"TMA needs strides of a multiple of 16 bytes, {16 // size} elements: pad its rows"
+    if tensor.data_ptr() % 16:
+        wrong = wrong or "TMA needs it to begin at a multiple of 16 bytes: use a tensor of its own"
+    if order and tensor.dim() != len(order):
+        wrong = wrong or f"it was compiled for {len(order)} dimensions: pass as many"
+    if not wrong and 0 not in shape:
+        own = tensor.permute(order) if order else tensor
+        if own.is_contiguous():
+            if reach > own.numel():
+                wrong = f"that is {reach} elements: pass a tensor that large"
+        else:
+            held, read = zip(own.shape, own.stride(), strict=True), zip(shape, strides, strict=True)
+            dims = [sorted(each, key=lambda dim: -dim[1]) if told else list(each) for each in (held, read)]
+            rest = iter(merged(dims[0]))
+            if not all(any(step == by and count <= most for most, step in rest) for count, by in merged(dims[1])):
+                wrong = "those are other elements: pass a contiguous tensor that is as large"
+    if wrong:
+        got = f"{name} has shape {list(tensor.shape)} and strides {list(tensor.stride())}"
+        raise ValueError(f"{got}, the kernel takes it as shape {shape} and strides {strides}; {wrong}")
+
+
 def attn_fwd(q, k, v, o, H, M, N, scale, D=64, BLOCK_M=128, BLOCK_N=128, CAUSAL=True):
     """Launch the kernel on the current stream; arguments as of the source kernel `attn_fwd`.
 
-    Raises ValueError when an argument differs from what the kernel was compiled for.
+    Raises TypeError or ValueError when an argument is not what the kernel was compiled for.
     """
     if D != 64:
         raise ValueError(f"compiled for D=64, got {D!r}: compile it again")
@@ -363,19 +565,26 @@ def attn_fwd(q, k, v, o, H, M, N, scale, D=64, BLOCK_M=128, BLOCK_N=128, CAUSAL=
         raise ValueError(f"compiled for BLOCK_N=128, got {BLOCK_N!r}: compile it again")
     if CAUSAL != True:
         raise ValueError(f"compiled for CAUSAL=True, got {CAUSAL!r}: compile it again")
-    if q.dtype != torch.bfloat16:
-        raise ValueError(f"q must be torch.bfloat16, got {q.dtype}")
-    if k.dtype != torch.bfloat16:
-        raise ValueError(f"k must be torch.bfloat16, got {k.dtype}")
-    if v.dtype != torch.bfloat16:
-        raise ValueError(f"v must be torch.bfloat16, got {v.dtype}")
-    if o.dtype != torch.bfloat16:
-        raise ValueError(f"o must be torch.bfloat16, got {o.dtype}")
+    require_tensors(
+        DEVICE_TYPE,
+        q=(q, torch.bfloat16),
+        k=(k, torch.bfloat16),
+        v=(v, torch.bfloat16),
+        o=(o, torch.bfloat16),
+    )
+    require_scalars(H=(H, "i32"), M=(M, "i32"), N=(N, "i32"), scale=(scale, "f32"))
     if M % BLOCK_M:
         raise ValueError(f"M must be a multiple of BLOCK_M, got {M}")
     if N % BLOCK_N:
         raise ValueError(f"N must be a multiple of BLOCK_N, got {N}")
     grid = (M // BLOCK_M, H)
+    require_grid(grid)
+    require_view("o", o, [H * M, 64], [64, 1])
+    require_view("q", q, [H * M, 64], [64, 1])
+    require_view("k", k, [H * N, 64], [64, 1])
+    require_view("v", v, [H * N, 64], [64, 1])
+    if 0 in grid:
+        return  # there is nothing to do
     o_desc = TensorDescriptor(o, [max(H * M, 1), 64], [64, 1], [64, 64], gl.NVMMASharedLayout.get_default_for([64, 64], gl.bfloat16))
     q_desc = TensorDescriptor(q, [max(H * M, 1), 64], [64, 1], [64, 64], gl.NVMMASharedLayout.get_default_for([64, 64], gl.bfloat16))
     k_desc = TensorDescriptor(k, [max(H * N, 1), 64], [64, 1], [128, 64], gl.NVMMASharedLayout.get_default_for([128, 64], gl.bfloat16))

@@ -39,6 +39,7 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 tma_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global
+DEVICE_TYPE = "cpu" if triton.__version__.endswith("+twill") else "cuda"  # the emulator's is the CPU
 
 MMA_64: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, 64, 16]))
 ROWS_OF_MMA_64: gl.constexpr = gl.constexpr(gl.SliceLayout(1, MMA_64.value))
@@ -81,13 +82,13 @@ def consumer0(
         s = warpgroup_mma_wait(0, deps=[s])
         p = s * scale_log2
         p2 = p - gl.expand_dims(lse_log2, 1)
-        # p.0 on SFU: stage 1, slot 447
-        p3 = gl.exp2(p2)
         # dp.0 on TC: stage 1, slot 447
         mbarrier.wait(v_tile_ring_full.index(i % 3), (i // 3) & 1)
         mbarrier.wait(turn_0.index(i % 2), (i // 2) & 1)
         dp = warpgroup_mma(do_tile_0_smem, v_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
         mbarrier.arrive(turn_1.index(i % 2), count=1)
+        # p.0 on SFU: stage 1, slot 447
+        p3 = gl.exp2(p2)
         # acc_1.0 on ALU: stage 1, slot 838
         dp = warpgroup_mma_wait(0, deps=[dp])
         mbarrier.arrive(v_tile_ring_empty.index(i % 3), count=1)
@@ -144,13 +145,13 @@ def consumer1(
         s = warpgroup_mma_wait(0, deps=[s])
         p = s * scale_log2
         p2 = p - gl.expand_dims(lse_log2, 1)
-        # p.1 on SFU: stage 1, slot 191
-        p3 = gl.exp2(p2)
         # dp.1 on TC: stage 1, slot 191
         mbarrier.wait(v_tile_ring_full.index(i % 3), (i // 3) & 1)
         mbarrier.wait(turn_5.index(i % 2), (i // 2) & 1)
         dp = warpgroup_mma(do_tile_1_smem, v_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
         mbarrier.arrive(turn_0.index(i % 2), count=1)
+        # p.1 on SFU: stage 1, slot 191
+        p3 = gl.exp2(p2)
         # acc_1.1 on ALU: stage 1, slot 582
         dp = warpgroup_mma_wait(0, deps=[dp])
         mbarrier.arrive(v_tile_ring_empty.index(i % 3), count=1)
@@ -291,10 +292,124 @@ def attn_bwd_dq_kernel(dq_desc, q_desc, do_desc, k_desc, v_desc, lse, delta, M, 
     )
 
 
+def require_tensors(device_type: str | None, /, **arguments: tuple[torch.Tensor, torch.dtype]) -> None:
+    """Each is a tensor of its dtype, all on the current device, which is of `device_type`."""
+    (first, (tensor, _)), *_ = arguments.items()
+    device = getattr(tensor, "device", None)
+    for name, (tensor, dtype) in arguments.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}: convert it, or compile the kernel for it")
+        if tensor.device != device:
+            raise ValueError(f"{name} is on {tensor.device} but {first} on {device}: move them to one GPU")
+    if device_type and tensor.device.type != device_type:
+        raise ValueError(f"{first} is on {device}, where the kernel does not run: move the tensors to {device_type}")
+    if device_type == "cuda" and tensor.device.index != torch.cuda.current_device():
+        raise ValueError(
+            f"{first} is on {device}, not on the current GPU: use `with torch.cuda.device({first}.device)`"
+        )
+
+
+def require_scalars(**arguments: tuple[float, str]) -> None:
+    """Each is a number that its dtype holds."""
+    for name, (value, dtype) in arguments.items():
+        if not isinstance(value, (int, float) if "f" in dtype else int):
+            kind = "a number" if "f" in dtype else "an int"
+            raise TypeError(f"{name} must be {kind}, got {type(value).__name__}: convert it")
+        if dtype == "i32" and not -(2**31) <= value < 2**31:
+            raise ValueError(f"{name}={value} overflows the 32 bits the kernel computes in: split the launch")
+
+
+def require_grid(grid: tuple[int, ...]) -> None:
+    """One to three numbers of programs that a GPU launches; any of them may be zero."""
+    if not isinstance(grid, (tuple, list)) or not 1 <= len(grid) <= 3:
+        raise TypeError(f"grid must be a tuple of one to three ints, got {grid!r}")
+    for extent, most in zip(grid, (2**31 - 1, 65535, 65535), strict=False):
+        if not 0 <= extent <= most:
+            raise ValueError(f"grid {tuple(grid)} has {extent}, not in 0..{most}: check the sizes, or split the launch")
+
+
+def merged(dims: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(size, stride) of dimensions, outermost first: without sizes of 1, and those that continue each other as one."""
+    found: list[tuple[int, int]] = []
+    for size, stride in dims:
+        if size == 1:
+            continue
+        if found and found[-1][1] == size * stride:
+            size *= found.pop()[0]
+        found.append((size, stride))
+    return found
+
+
+def require_view(
+    name: str,
+    tensor: torch.Tensor,
+    shape: list[int],
+    strides: list[int],
+    *,
+    order: tuple[int, ...] = (),
+    told: bool = False,
+) -> None:
+    """What TMA reads as `shape` and `strides` from the tensor's start are the tensor's elements, in its order.
+
+    order: of the dimensions, outermost first, of the tensor compiled for, where that is not 0, 1, ... told: the caller
+    gives the strides, so any order is meant.
+    """
+    size = tensor.element_size()
+    wrong, reach = "", 1
+    for extent, stride in zip(shape, strides, strict=True):
+        reach += (extent - 1) * stride
+        if not 0 <= extent < 2**31:
+            wrong = "sizes must be in 0..2**31-1: check them, or split the launch"
+    if strides[-1] != 1:
+        wrong = wrong or "TMA needs a last stride of 1: make it contiguous"
+    for stride in strides[:-1]:
+        if stride * size % 16 or not 0 <= stride * size < 2**40:
+            wrong = wrong or f"TMA needs strides of a multiple of 16 bytes, {16 // size} elements: pad its rows"
+    if tensor.data_ptr() % 16:
+        wrong = wrong or "TMA needs it to begin at a multiple of 16 bytes: use a tensor of its own"
+    if order and tensor.dim() != len(order):
+        wrong = wrong or f"it was compiled for {len(order)} dimensions: pass as many"
+    if not wrong and 0 not in shape:
+        own = tensor.permute(order) if order else tensor
+        if own.is_contiguous():
+            if reach > own.numel():
+                wrong = f"that is {reach} elements: pass a tensor that large"
+        else:
+            held, read = zip(own.shape, own.stride(), strict=True), zip(shape, strides, strict=True)
+            dims = [sorted(each, key=lambda dim: -dim[1]) if told else list(each) for each in (held, read)]
+            rest = iter(merged(dims[0]))
+            if not all(any(step == by and count <= most for most, step in rest) for count, by in merged(dims[1])):
+                wrong = "those are other elements: pass a contiguous tensor that is as large"
+    if wrong:
+        got = f"{name} has shape {list(tensor.shape)} and strides {list(tensor.stride())}"
+        raise ValueError(f"{got}, the kernel takes it as shape {shape} and strides {strides}; {wrong}")
+
+
+def require_pointer(
+    name: str, tensor: torch.Tensor, *, strides: list[int] | tuple[()] | None = (), narrow: bool = True
+) -> None:
+    """A tensor reached by pointers is contiguous, or its strides are among those the caller gives.
+
+    strides: the arguments that are strides; None where it was compiled for a tensor that is not contiguous. narrow:
+    its offsets have 32 bits.
+    """
+    last = tensor.numel() - 1
+    if not tensor.is_contiguous():
+        dims = merged(list(zip(tensor.shape, tensor.stride(), strict=True)))
+        last = sum((size - 1) * step for size, step in dims)
+        if strides is not None and any(step not in (1, *strides) for _, step in dims):
+            got = f"{name} has shape {list(tensor.shape)} and strides {list(tensor.stride())}"
+            raise ValueError(f"{got}, the kernel takes it as contiguous: pass a contiguous tensor")
+    if narrow and last >= 2**31:
+        raise ValueError(f"{name} reaches beyond the kernel's 32-bit offsets: split the launch, or use int64 offsets")
+
+
 def attn_bwd_dq(q, k, v, do, lse, delta, dq, H, M, N, scale, D=128, BLOCK_M=128, BLOCK_N=64, CAUSAL=False):
     """Launch the kernel on the current stream; arguments as of the source kernel `attn_bwd_dq`.
 
-    Raises ValueError when an argument differs from what the kernel was compiled for.
+    Raises TypeError or ValueError when an argument is not what the kernel was compiled for.
     """
     if D != 128:
         raise ValueError(f"compiled for D=128, got {D!r}: compile it again")
@@ -304,25 +419,32 @@ def attn_bwd_dq(q, k, v, do, lse, delta, dq, H, M, N, scale, D=128, BLOCK_M=128,
         raise ValueError(f"compiled for BLOCK_N=64, got {BLOCK_N!r}: compile it again")
     if CAUSAL != False:
         raise ValueError(f"compiled for CAUSAL=False, got {CAUSAL!r}: compile it again")
-    if q.dtype != torch.bfloat16:
-        raise ValueError(f"q must be torch.bfloat16, got {q.dtype}")
-    if k.dtype != torch.bfloat16:
-        raise ValueError(f"k must be torch.bfloat16, got {k.dtype}")
-    if v.dtype != torch.bfloat16:
-        raise ValueError(f"v must be torch.bfloat16, got {v.dtype}")
-    if do.dtype != torch.bfloat16:
-        raise ValueError(f"do must be torch.bfloat16, got {do.dtype}")
-    if lse.dtype != torch.float32:
-        raise ValueError(f"lse must be torch.float32, got {lse.dtype}")
-    if delta.dtype != torch.float32:
-        raise ValueError(f"delta must be torch.float32, got {delta.dtype}")
-    if dq.dtype != torch.bfloat16:
-        raise ValueError(f"dq must be torch.bfloat16, got {dq.dtype}")
+    require_tensors(
+        DEVICE_TYPE,
+        q=(q, torch.bfloat16),
+        k=(k, torch.bfloat16),
+        v=(v, torch.bfloat16),
+        do=(do, torch.bfloat16),
+        lse=(lse, torch.float32),
+        delta=(delta, torch.float32),
+        dq=(dq, torch.bfloat16),
+    )
+    require_scalars(H=(H, "i32"), M=(M, "i32"), N=(N, "i32"), scale=(scale, "f32"))
     if M % BLOCK_M:
         raise ValueError(f"M must be a multiple of BLOCK_M, got {M}")
     if N % BLOCK_N:
         raise ValueError(f"N must be a multiple of BLOCK_N, got {N}")
     grid = (M // BLOCK_M, H)
+    require_grid(grid)
+    require_view("dq", dq, [H * M, 128], [128, 1])
+    require_view("q", q, [H * M, 128], [128, 1])
+    require_view("do", do, [H * M, 128], [128, 1])
+    require_view("k", k, [H * N, 128], [128, 1])
+    require_view("v", v, [H * N, 128], [128, 1])
+    require_pointer("lse", lse)
+    require_pointer("delta", delta)
+    if 0 in grid:
+        return  # there is nothing to do
     dq_desc = TensorDescriptor(dq, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
     q_desc = TensorDescriptor(q, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))
     do_desc = TensorDescriptor(do, [max(H * M, 1), 128], [128, 1], [64, 128], gl.NVMMASharedLayout.get_default_for([64, 128], gl.bfloat16))

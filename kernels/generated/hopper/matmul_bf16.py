@@ -38,6 +38,7 @@ from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 tma_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global
+DEVICE_TYPE = "cpu" if triton.__version__.endswith("+twill") else "cuda"  # the emulator's is the CPU
 
 MMA_256: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1], instr_shape=[16, 256, 16]))
 COLUMNS_OF_MMA_256: gl.constexpr = gl.constexpr(gl.SliceLayout(0, MMA_256.value))
@@ -215,10 +216,124 @@ def matmul_kernel(c_desc, a_desc, b_desc, bias, N, K):
     )
 
 
+def require_tensors(device_type: str | None, /, **arguments: tuple[torch.Tensor, torch.dtype]) -> None:
+    """Each is a tensor of its dtype, all on the current device, which is of `device_type`."""
+    (first, (tensor, _)), *_ = arguments.items()
+    device = getattr(tensor, "device", None)
+    for name, (tensor, dtype) in arguments.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
+        if tensor.dtype != dtype:
+            raise ValueError(f"{name} must be {dtype}, got {tensor.dtype}: convert it, or compile the kernel for it")
+        if tensor.device != device:
+            raise ValueError(f"{name} is on {tensor.device} but {first} on {device}: move them to one GPU")
+    if device_type and tensor.device.type != device_type:
+        raise ValueError(f"{first} is on {device}, where the kernel does not run: move the tensors to {device_type}")
+    if device_type == "cuda" and tensor.device.index != torch.cuda.current_device():
+        raise ValueError(
+            f"{first} is on {device}, not on the current GPU: use `with torch.cuda.device({first}.device)`"
+        )
+
+
+def require_scalars(**arguments: tuple[float, str]) -> None:
+    """Each is a number that its dtype holds."""
+    for name, (value, dtype) in arguments.items():
+        if not isinstance(value, (int, float) if "f" in dtype else int):
+            kind = "a number" if "f" in dtype else "an int"
+            raise TypeError(f"{name} must be {kind}, got {type(value).__name__}: convert it")
+        if dtype == "i32" and not -(2**31) <= value < 2**31:
+            raise ValueError(f"{name}={value} overflows the 32 bits the kernel computes in: split the launch")
+
+
+def require_grid(grid: tuple[int, ...]) -> None:
+    """One to three numbers of programs that a GPU launches; any of them may be zero."""
+    if not isinstance(grid, (tuple, list)) or not 1 <= len(grid) <= 3:
+        raise TypeError(f"grid must be a tuple of one to three ints, got {grid!r}")
+    for extent, most in zip(grid, (2**31 - 1, 65535, 65535), strict=False):
+        if not 0 <= extent <= most:
+            raise ValueError(f"grid {tuple(grid)} has {extent}, not in 0..{most}: check the sizes, or split the launch")
+
+
+def merged(dims: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(size, stride) of dimensions, outermost first: without sizes of 1, and those that continue each other as one."""
+    found: list[tuple[int, int]] = []
+    for size, stride in dims:
+        if size == 1:
+            continue
+        if found and found[-1][1] == size * stride:
+            size *= found.pop()[0]
+        found.append((size, stride))
+    return found
+
+
+def require_view(
+    name: str,
+    tensor: torch.Tensor,
+    shape: list[int],
+    strides: list[int],
+    *,
+    order: tuple[int, ...] = (),
+    told: bool = False,
+) -> None:
+    """What TMA reads as `shape` and `strides` from the tensor's start are the tensor's elements, in its order.
+
+    order: of the dimensions, outermost first, of the tensor compiled for, where that is not 0, 1, ... told: the caller
+    gives the strides, so any order is meant.
+    """
+    size = tensor.element_size()
+    wrong, reach = "", 1
+    for extent, stride in zip(shape, strides, strict=True):
+        reach += (extent - 1) * stride
+        if not 0 <= extent < 2**31:
+            wrong = "sizes must be in 0..2**31-1: check them, or split the launch"
+    if strides[-1] != 1:
+        wrong = wrong or "TMA needs a last stride of 1: make it contiguous"
+    for stride in strides[:-1]:
+        if stride * size % 16 or not 0 <= stride * size < 2**40:
+            wrong = wrong or f"TMA needs strides of a multiple of 16 bytes, {16 // size} elements: pad its rows"
+    if tensor.data_ptr() % 16:
+        wrong = wrong or "TMA needs it to begin at a multiple of 16 bytes: use a tensor of its own"
+    if order and tensor.dim() != len(order):
+        wrong = wrong or f"it was compiled for {len(order)} dimensions: pass as many"
+    if not wrong and 0 not in shape:
+        own = tensor.permute(order) if order else tensor
+        if own.is_contiguous():
+            if reach > own.numel():
+                wrong = f"that is {reach} elements: pass a tensor that large"
+        else:
+            held, read = zip(own.shape, own.stride(), strict=True), zip(shape, strides, strict=True)
+            dims = [sorted(each, key=lambda dim: -dim[1]) if told else list(each) for each in (held, read)]
+            rest = iter(merged(dims[0]))
+            if not all(any(step == by and count <= most for most, step in rest) for count, by in merged(dims[1])):
+                wrong = "those are other elements: pass a contiguous tensor that is as large"
+    if wrong:
+        got = f"{name} has shape {list(tensor.shape)} and strides {list(tensor.stride())}"
+        raise ValueError(f"{got}, the kernel takes it as shape {shape} and strides {strides}; {wrong}")
+
+
+def require_pointer(
+    name: str, tensor: torch.Tensor, *, strides: list[int] | tuple[()] | None = (), narrow: bool = True
+) -> None:
+    """A tensor reached by pointers is contiguous, or its strides are among those the caller gives.
+
+    strides: the arguments that are strides; None where it was compiled for a tensor that is not contiguous. narrow:
+    its offsets have 32 bits.
+    """
+    last = tensor.numel() - 1
+    if not tensor.is_contiguous():
+        dims = merged(list(zip(tensor.shape, tensor.stride(), strict=True)))
+        last = sum((size - 1) * step for size, step in dims)
+        if strides is not None and any(step not in (1, *strides) for _, step in dims):
+            got = f"{name} has shape {list(tensor.shape)} and strides {list(tensor.stride())}"
+            raise ValueError(f"{got}, the kernel takes it as contiguous: pass a contiguous tensor")
+    if narrow and last >= 2**31:
+        raise ValueError(f"{name} reaches beyond the kernel's 32-bit offsets: split the launch, or use int64 offsets")
+
+
 def matmul(a, b, bias, c, M, N, K, BLOCK_M=128, BLOCK_N=256, BLOCK_K=64, ACTIVATION='silu'):
     """Launch the kernel on the current stream; arguments as of the source kernel `matmul`.
 
-    Raises ValueError when an argument differs from what the kernel was compiled for.
+    Raises TypeError or ValueError when an argument is not what the kernel was compiled for.
     """
     if BLOCK_M != 128:
         raise ValueError(f"compiled for BLOCK_M=128, got {BLOCK_M!r}: compile it again")
@@ -228,15 +343,22 @@ def matmul(a, b, bias, c, M, N, K, BLOCK_M=128, BLOCK_N=256, BLOCK_K=64, ACTIVAT
         raise ValueError(f"compiled for BLOCK_K=64, got {BLOCK_K!r}: compile it again")
     if ACTIVATION != 'silu':
         raise ValueError(f"compiled for ACTIVATION='silu', got {ACTIVATION!r}: compile it again")
-    if a.dtype != torch.bfloat16:
-        raise ValueError(f"a must be torch.bfloat16, got {a.dtype}")
-    if b.dtype != torch.bfloat16:
-        raise ValueError(f"b must be torch.bfloat16, got {b.dtype}")
-    if bias.dtype != torch.float32:
-        raise ValueError(f"bias must be torch.float32, got {bias.dtype}")
-    if c.dtype != torch.bfloat16:
-        raise ValueError(f"c must be torch.bfloat16, got {c.dtype}")
+    require_tensors(
+        DEVICE_TYPE,
+        a=(a, torch.bfloat16),
+        b=(b, torch.bfloat16),
+        bias=(bias, torch.float32),
+        c=(c, torch.bfloat16),
+    )
+    require_scalars(M=(M, "i32"), N=(N, "i32"), K=(K, "i32"))
     grid = (triton.cdiv(M, BLOCK_M), triton.cdiv(N, BLOCK_N))
+    require_grid(grid)
+    require_view("c", c, [M, N], [N, 1])
+    require_view("a", a, [M, K], [K, 1])
+    require_view("b", b, [K, N], [N, 1])
+    require_pointer("bias", bias)
+    if 0 in grid:
+        return  # there is nothing to do
     c_desc = TensorDescriptor(c, [max(M, 1), max(N, 1)], [N, 1], [64, 256], gl.NVMMASharedLayout.get_default_for([64, 256], gl.bfloat16))
     a_desc = TensorDescriptor(a, [max(M, 1), max(K, 1)], [K, 1], [64, 64], gl.NVMMASharedLayout.get_default_for([64, 64], gl.bfloat16))
     b_desc = TensorDescriptor(b, [max(K, 1), max(N, 1)], [N, 1], [64, 256], gl.NVMMASharedLayout.get_default_for([64, 256], gl.bfloat16))
