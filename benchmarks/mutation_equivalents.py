@@ -80,10 +80,13 @@ def _short_loops(text: str) -> dict[int, int]:
     return found
 
 
-def _turn_above(site: Site) -> bool:
-    """The loop body waits for a turn of iteration i above."""
+def _turn_given_behind(site: Site) -> bool:
+    """The loop body waits above for a turn of iteration i, which another role gives behind this very statement."""
     body = site.before[max((at for at, line in enumerate(site.before) if line.startswith("for ")), default=0) :]
-    return any(re.match(r"mbarrier\.wait\(turn_\d+\.index\(i % (\d+)\), \(i // \1\) & 1\)", line) for line in body)
+    waited = [re.match(r"mbarrier\.wait\((turn_\d+)\.index\(i % (\d+)\), \(i // \2\) & 1\)", line) for line in body]
+    gives = [f"mbarrier.arrive({found[1]}.index(i % {found[2]}), count=1)" for found in waited if found]
+    roles = [[line.strip() for line in role.splitlines()] for role in re.split(r"\n(?=def )", site.text)]
+    return any(give in role and site.mutant.statement in role[: role.index(give)] for give in gives for role in roles)
 
 
 def _behind_turns(site: Site) -> bool:
@@ -157,8 +160,7 @@ EQUIVALENTS = (
         ("drop-wait", "move-wait"),
         "The turn of the same iteration, waited for above, is given behind the other group's wait for the same slot, "
         "which orders the load before it.",
-        r"^mbarrier\.wait\(k_tile_ring_full\.index\(i % 3\), \(i // 3\) & 1\)", role="consumer0", modules=_D64,
-        where=_turn_above,
+        r"^mbarrier\.wait\(k_tile_ring_full\.index\(i % 3\), \(i // 3\) & 1\)", where=_turn_given_behind,
     ),
     Equivalent(
         ("move-expect",),
@@ -203,21 +205,21 @@ EQUIVALENTS = (
     ),
     Equivalent(
         _MOVED,
-        "The slot is filled again when both groups have released it, and the other does so only behind the turn of "
-        "this iteration, which this group gives behind the wait.",
-        role="consumer1", modules=_D64, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 2\) % 4\)"),
+        "The slot is filled again when both groups have released it, and the other does so only behind the turn that "
+        "this group gives in its next iteration, behind the wait.",
+        role="consumer1", modules=_D64_CAUSAL, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 3\) % 4\)"),
     ),
     Equivalent(
         ("drop-wait",),
         "K's ring has two slots less: before V of iteration i the loader fills K's slot of iteration i, for which both "
         "groups have released K of iteration i - 3, behind their wait for the MMA that read V of iteration i - 5.",
-        r"^mbarrier\.wait\(v_tile_ring_empty\.index\(i % 5\)", role="loader", modules=_D64_CAUSAL,
+        r"^mbarrier\.wait\(v_tile_ring_empty\.index\(i % 5\)", role="loader", modules=_D64,
     ),
     Equivalent(
         _MOVED,
-        "K's ring has two slots less: before it fills this slot with V of iteration i + 4, the loader fills K's of "
-        "that iteration, for which the group releases K of iteration i + 1, behind the wait.",
-        role="consumer", modules=_D64_CAUSAL, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 4\) % 5\)"),
+        "K's ring has two slots less: before it fills this slot with V of iteration i + 3, the loader fills K's of "
+        "that iteration, for which the group releases K of iteration i, behind the wait.",
+        role="consumer", modules=_D64, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 3\) % 5\)"),
     ),
     Equivalent(
         ("move-arrive",),
