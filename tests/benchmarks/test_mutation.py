@@ -182,9 +182,9 @@ def test_a_short_case_comes_first_then_the_longest():
     assert [case.trip_count for case in mutation_trial.hastened(found)] == [3, 8, 7, 5, 4, 2, 1, 0]
 
 
-@pytest.mark.parametrize("name", ["attention_d64_causal_fp16", "attention_dq_d128_fp16"])
-def test_a_wait_behind_its_load_is_caught_by_more_seeds(name):
+def test_a_wait_behind_its_load_is_caught_by_more_seeds():
     """Under the first seeds it passes; under others the release comes first, and the phase it looks for is over."""
+    name = "attention_dq_d128_fp16"
     made = prepared(name)[3]
     wait = "mbarrier.wait(v_tile_ring_empty.index(i %"
     (number,) = (
