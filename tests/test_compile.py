@@ -93,9 +93,12 @@ def test_refusals():
         twill.compile(len)
 
 
-@pytest.mark.parametrize("name", ["row_squares", "relu_attention", "log_sum_exp"])
+@pytest.mark.parametrize(
+    "name", ["row_squares", "relu_attention", "log_sum_exp", "segment_sums", "gated", "block_scaled"]
+)
 def test_kernels_for_the_occasion(name):
-    """No dot at all; four dimensions and a ReLU; a sum rescaled out of source order: compiled, and each check holds."""
+    """No dot at all; four dimensions and a ReLU; a sum rescaled out of source order; bounds from memory; branches;
+    loads by pointers in the loop: compiled, and each check holds."""
     made = twill.compile(KERNELS / f"{name}.py")
     assert made.schedule.status == "optimal"
     checks = made.verify(seeds=2)

@@ -23,7 +23,7 @@ from twill.codegen.gluon import emit
 from twill.codegen.machine_code import MachineCode, compile_module
 from twill.codegen.pipeline import Form
 from twill.codegen.plan import ISOLATION, Plan, Role, plan
-from twill.errors import InputError
+from twill.errors import CheckFailed, InputError
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph
 from twill.machine import Machine
@@ -83,7 +83,14 @@ def refine(
             source = emit(decided)
             module.write_text(source)
             tell("compiling to machine code")
-            code = compile_module(module, decided.name, arguments)
+            try:
+                code = compile_module(module, decided.name, arguments)
+            except CheckFailed:  # ptxas crashes on a few forms of large kernels
+                form, isolation = next(choices, (form, isolation + 1))
+                if isolation == len(ISOLATION):
+                    raise
+                history.append(f"Triton does not compile it: {_described(form, isolation)}")
+                continue
             attempts.append(figures(decided, code))
             found = Emitted(_with_form(schedule, form), decided, source, code, tuple(history), tuple(attempts))
             spilled = f"{code.spill_bytes} bytes{_culprits(decided, code)}"

@@ -40,6 +40,7 @@ class Check:
 def meaning(compiled: Compiled) -> Check:
     """The divided graph, run sequentially on NumPy, equals the kernel's reference in float64."""
     from twill.emulate.cases import arithmetic
+    from twill.emulate.updates import additions
     from twill.frontend.specialize import example_arguments
     from twill.ir.evaluate import run
     from twill.ir.tolerance import tolerance, unit_roundoff
@@ -64,6 +65,7 @@ def meaning(compiled: Compiled) -> Check:
             hint="Return the expected outputs by argument name, in float64.",
             location=compiled.kernel.location,
         )
+    added = additions(compiled.graph, arguments, compiled.launch.grid, None)
     found = run(compiled.graph, arguments, compiled.launch.grid, "native")
     worst = 0.0
     for name, exact in expected.items():
@@ -78,7 +80,7 @@ def meaning(compiled: Compiled) -> Check:
                 location=compiled.kernel.location,
             )
         scale = float(abs(truth).max())
-        length, narrow, roundings = arithmetic(compiled.graph, compiled.schedule.problem.trip_count)
+        length, narrow, roundings = arithmetic(compiled.graph, compiled.schedule.problem.trip_count, added)
         dtype = min(narrow, compiled.launch.argument(name).dtype, key=lambda each: -unit_roundoff(each))
         allowed = tolerance(dtype, length, scale, roundings=roundings)
         off = float(abs(found[name].astype(float).reshape(truth.shape) - truth).max())

@@ -64,7 +64,12 @@ def test_accumulators_slices_and_what_shares_them():
 
 
 def test_more_warps_share_an_accumulator():
-    assert homes(ATTENTION, warps=8)["s"] == Mma(128, 8, 16)
+    """The 64 rows of s keep 4 warps busy; 8 share its 128 columns, but the 32 of acc only down to 16."""
+    found = homes(ATTENTION, warps=8)
+    assert found["s"] == Mma(64, 8, 16, across=2)
+    assert found["acc"] == Mma(16, 8, 16, across=2)
+    assert accumulator(Type("f32", (128, 64)), Type("f16", (128, 64)), 8) == Mma(64, 8, 16)
+    assert accumulator(Type("f32", (64, 8)), Type("f16", (64, 64)), 8) == Mma(8, 8, 16)  # too narrow to divide
 
 
 def test_what_only_feeds_a_dot_is_computed_in_the_dot_s_operand_layout():

@@ -11,17 +11,24 @@ from twill.ir.graph import Graph
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 
-VARIANTS = [
-    (file, {"CAUSAL": causal, "D": d}, {"dtype": dtype})
-    for file in ("attention.py", "attention_dq.py")
-    for causal in (0, 1)
-    for d in (64, 128)
-    for dtype in ("fp16", "bf16")
-] + [
-    ("matmul.py", {"ACTIVATION": activation}, {"dtype": dtype})
-    for activation in ("silu", "gelu", "none")
-    for dtype in ("fp16", "bf16")
-]
+VARIANTS = (
+    [
+        (file, {"CAUSAL": causal, "D": d}, {"dtype": dtype})
+        for file in ("attention.py", "attention_dq.py")
+        for causal in (0, 1)
+        for d in (64, 128)
+        for dtype in ("fp16", "bf16")
+    ]
+    + [
+        ("attention_fwd.py", {"CAUSAL": causal, "D": d, "WINDOWED": windowed}, {"dtype": "bf16"})
+        for causal, d, windowed in ((0, 64, 0), (1, 128, 0), (1, 128, 1), (0, 128, 1))
+    ]
+    + [
+        ("matmul.py", {"ACTIVATION": activation}, {"dtype": dtype})
+        for activation in ("silu", "gelu", "none")
+        for dtype in ("fp16", "bf16")
+    ]
+)
 
 
 def lower(file: str, constants: dict[str, object], options: dict[str, object]) -> Graph:
@@ -67,7 +74,7 @@ def test_tiles_have_the_shape_and_dtype_asked_for(
     if file == "matmul.py":
         assert {name: kind.shape for name, kind in loads.items()} == {"a_tile": (128, 64), "b_tile": (64, 256)}
     else:
-        rows = 128 if file == "attention.py" else 64
+        rows = 64 if file == "attention_dq.py" else 128
         assert {name: kind.shape for name, kind in loads.items()} == {
             "k_tile": (rows, constants["D"]),
             "v_tile": (rows, constants["D"]),
@@ -110,7 +117,33 @@ def test_backward_has_three_dots_and_k_feeds_two_of_them() -> None:
     assert dots[2].operands[1] == "k_tile"
 
 
-@pytest.mark.parametrize("file", ["attention.py", "attention_dq.py", "matmul.py"])
+@pytest.mark.parametrize("causal", [0, 1])
+def test_dk_and_dv_come_from_one_loop_over_the_heads_of_a_group(causal: int) -> None:
+    graph = lower("attention_dkdv.py", {"CAUSAL": causal}, {})
+    loads = {op.result.name: op.result.type.shape for op in graph.loop.body if op.opcode == "descriptor_load"}
+    rows = 32 if causal else 64
+    assert loads == {"q_tile": (rows, 128), "do_tile": (rows, 128), "lse_row": (1, rows), "delta_row": (1, rows)}
+    assert [op.result.name for op in graph.loop.body if op.opcode == "dot"] == ["s", "dp", "dv_acc", "dk_acc"]
+    assert ("select" in opcodes(graph)) == bool(causal)
+    assert graph.loop.index.name == "t"
+
+
+def test_the_rows_of_an_expert_are_bounds_from_memory() -> None:
+    for file, tiles in (
+        ("grouped_matmul.py", {"x_tile": (128, 64), "w_tile": (64, 256)}),
+        ("grouped_swiglu.py", {"x_tile": (128, 64), "gate_tile": (64, 128), "up_tile": (64, 128)}),
+        ("grouped_weight_gradient.py", {"x_tile": (64, 128), "dy_tile": (64, 256)}),
+    ):
+        graph = lower(file, {}, {"dtype": "bf16"})
+        loads = {op.result.name: op.result.type.shape for op in graph.loop.body if op.opcode == "descriptor_load"}
+        assert loads == tiles
+        producer = graph.producers()[graph.loop.upper]
+        assert producer.opcode == ("load" if file == "grouped_weight_gradient.py" else "select")
+
+
+@pytest.mark.parametrize(
+    "file", ["attention.py", "attention_fwd.py", "attention_dq.py", "attention_dkdv.py", "matmul.py"]
+)
 def test_locations_point_at_the_source_line_of_the_name(file: str) -> None:
     graph = lower(file, {}, {})
     source = frontend.load(KERNELS / file)
@@ -138,7 +171,20 @@ def test_the_decorated_kernel_is_still_tritons() -> None:
     assert callable(source.function[(1,)])
 
 
-@pytest.mark.parametrize("file", ["attention.py", "attention_dq.py", "matmul.py"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "attention.py",
+        "attention_dq.py",
+        "matmul.py",
+        "matmul_residual.py",
+        "sinkhorn.py",
+        "sinkhorn_dense.py",
+        "grouped_matmul.py",
+        "grouped_swiglu.py",
+        "grouped_weight_gradient.py",
+    ],
+)
 def test_the_reference_is_float64_and_accepts_the_example(file: str) -> None:
     import torch
 

@@ -127,6 +127,23 @@ def test_stores_inside_the_loop(kernel_file: File) -> None:
     assert launch.outputs == ("y", "w")
 
 
+def test_atomics_in_and_after_the_loop(kernel_file: File) -> None:
+    path = kernel_file(
+        """
+        for n in range(0, N, BLOCK):
+            t = tl.sum(xd.load([n, 0]).to(tl.float32), 1)
+            tl.atomic_add(w + n + offs, t, mask=n + offs < N)
+        tl.atomic_add(w + offs, 1.0)
+        """
+    )
+    graph, launch = frontend.lower(frontend.load(f"{path}::kern"))
+    inside, after = ([op for op in ops if op.opcode == "atomic"] for ops in (graph.loop.body, graph.after))
+    assert [(len(op.operands), op.attributes["kind"], op.results) for op in inside] == [(3, "add", ())]
+    assert [op.attributes["kind"] for op in after] == ["add"]
+    assert inside[0].location is not None
+    assert launch.argument("w").access == "rw"  # it starts as the example has it
+
+
 def test_pointers_may_be_carried(kernel_file: File) -> None:
     path = kernel_file(
         """

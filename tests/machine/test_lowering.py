@@ -234,5 +234,5 @@ def test_load_at_a_computed_place():
     %b = descriptor_load %o, %c0, %where : f32[64, 128] at "loop.py":9:9
     descriptor_store %o, %c0, %n, %b
     """
-    with pytest.raises(Unsupported, match=r"loop\.py:9:9: the offsets of load `b` depend on tiles the loop computes"):
+    with pytest.raises(Unsupported, match=r"loop\.py:9:9: the offsets of load `b` depend on what the loop"):
         lower(loop(body), HOPPER, 8)

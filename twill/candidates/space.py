@@ -14,7 +14,7 @@ from twill.errors import InputError, TwillError, Unsupported
 from twill.frontend.launch import Constant, Launch
 from twill.frontend.source import KernelSource
 from twill.ir.graph import Graph
-from twill.ir.hazards import refuse_loads_of_stored_memory
+from twill.ir.hazards import refuse_loads_of_stored_memory, refuse_updates_whose_order_matters
 from twill.ir.simplify import simplify
 from twill.ir.subtile import split
 from twill.ir.verify import verify
@@ -59,6 +59,7 @@ def lowered(request: Request, tile: Mapping[str, Constant]) -> tuple[Graph, Laun
     graph = simplify(graph)
     verify(graph)
     refuse_loads_of_stored_memory(graph)
+    refuse_updates_whose_order_matters(graph)
     return graph, launch
 
 

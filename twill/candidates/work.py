@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph
+from twill.ir.opcodes import POINTER_STORES
 
 TRIPS_UNKNOWN = 64
 """Iterations a loop is judged at when the launch has no grid and perhaps no values."""
@@ -71,7 +72,7 @@ def written_elements(graph: Graph, launch: Launch, work: Work) -> int:
     total = 0
     for ops, times in ((graph.before, work.programs), (graph.loop.body, work.iterations), (graph.after, work.programs)):
         for op in ops:
-            if op.opcode == "store":
+            if op.opcode in POINTER_STORES:
                 total += times * types[op.operands[0]].size
             elif op.opcode == "descriptor_store":
                 total += times * types[op.operands[-1]].size

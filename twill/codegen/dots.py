@@ -33,7 +33,7 @@ class Dots:
         a, b, c = op.operands
         require_precision(worker.kernel, op)
         layout = accumulator(op.result.type, worker.kernel.types[a], worker.warps)
-        left: Expr | None = self.operands.tile(a, site)
+        left: Expr | None = self.operands.tile(a, site) or self._staged_left(op)
         fed = left is None
         if left is None:
             left = self.operands.value(a, Operand(layout, k_width(worker.kernel.types[a])), site)
@@ -48,6 +48,28 @@ class Dots:
         out += self.turns.arrivals(scheduled, site.iteration)
         self.flights.now.append(Flight(op.result.name, site.iteration, self.operands.releases(site), fed))
         out += self._isolate_after(fed)
+
+    def stage(self, step: str, site: Site) -> None:
+        """Put a left operand into shared memory for the dots that read it transposed, once they are done with it."""
+        worker = self.worker
+        value = worker.staged[step]
+        stored = self.operands.value(value, None, site)
+        for ops in worker.ops.values():
+            for op in ops:
+                if op.opcode == "dot" and worker.staged_left(op) == (step, value):
+                    site.out.extend(self.flights.retire(op.result.name))
+        buffer = worker.kernel.stage_buffer(f"{worker.kernel.identifier(value)}_stage", worker.kernel.types[value])
+        worker.parameters.add(buffer)
+        site.out.append(StoreTile(Tile(buffer), stored))
+
+    def _staged_left(self, op: Op) -> Tile | None:
+        """The transposed left operand that an earlier step has put into shared memory."""
+        found = self.worker.staged_left(op)
+        if found is None:
+            return None
+        order = self.worker.kernel.body[op.operands[0]].attributes["order"]
+        assert isinstance(order, tuple)
+        return Tile(f"{self.worker.kernel.identifier(found[1])}_stage", views=(("permute", order),))
 
     def _isolate_before(self, fed: bool) -> list[Stmt]:
         """From level 1 an MMA that reads registers is alone among MMAs; from level 3 every one is."""

@@ -201,6 +201,12 @@ class Printer:
         mask = f", mask={self.expr(expr.operands[2])}" if len(expr.operands) > 2 else ""
         return f"gl.store({pointer}, {value}{mask})"
 
+    def _op_atomic(self, expr: Apply) -> str:
+        pointer = self.expr(expr.operands[0])
+        value = self.full(expr.operands[1])
+        mask = f", mask={self.expr(expr.operands[2])}" if len(expr.operands) > 2 else ""
+        return f'gl.atomic_{expr.attributes["kind"]}({pointer}, {value}{mask}, sem="relaxed")'
+
 
 def strip(text: str) -> str:
     """`text` without the one pair of parentheses that encloses all of it."""

@@ -24,7 +24,8 @@ class LayoutConstants:
     def _name(self, layout: Layout) -> str:
         if isinstance(layout, Mma):
             deep = "" if layout.k == 16 else f"_K{layout.k}"
-            return f"MMA_{layout.n}{deep}" + ("" if layout.warps == 4 else f"_W{layout.warps}")
+            wide = "" if layout.across == 1 else f"x{layout.across}"
+            return f"MMA_{layout.n}{wide}{deep}" + ("" if layout.warps == 4 else f"_W{layout.warps}")
         if isinstance(layout, Slice):
             kind = {0: "COLUMNS", 1: "ROWS"}.get(layout.axis, f"AXIS{layout.axis}")
             return f"{kind}_OF_{self.name(layout.parent)}"
@@ -34,8 +35,9 @@ class LayoutConstants:
 
     def _value(self, layout: Layout) -> str:
         if isinstance(layout, Mma):
+            warps = [layout.warps // layout.across, layout.across]
             return (
-                f"gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[{layout.warps}, 1], "
+                f"gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta={warps}, "
                 f"instr_shape=[16, {layout.n}, {layout.k}])"
             )
         if isinstance(layout, Slice):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from twill.ir.graph import Graph, Op, Type
+from twill.ir.opcodes import POINTER_STORES
 
 ELEMENTWISE = frozenset({
     "neg", "abs", "exp", "exp2", "log", "log2", "sqrt", "rsqrt", "sin", "cos", "tanh", "erf", "floor", "ceil", "not",
@@ -21,11 +22,15 @@ ELEMENTWISE = frozenset({
 
 @dataclass(frozen=True)
 class Mma:
-    """Accumulator of a wgmma whose instruction is 16 rows by `n` columns per warp, `k` deep (256 bits)."""
+    """Accumulator of a wgmma whose instruction is 16 rows by `n` columns per warp, `k` deep (256 bits).
+
+    Of the `warps` warps those of a row of warps share rows: `across` of them, each with its own columns.
+    """
 
     n: int
     warps: int
     k: int
+    across: int = 1
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,15 @@ Layout = Mma | Slice | Operand | Blocked
 
 
 def accumulator(type: Type, left: Type, warps: int) -> Mma:
-    """Layout of a dot's result of `type`, its left operand being `left`, in a group of `warps` warps."""
-    return Mma(min(256, type.shape[1]), warps, 256 // left.bits)
+    """Layout of a dot's result of `type`, its left operand being `left`, in a group of `warps` warps.
+
+    Warps that the rows have no work for take a part of the columns.
+    """
+    rows, columns = type.shape
+    across = 1
+    while warps // across > max(4, rows // 16) and columns // across % 16 == 0:
+        across *= 2
+    return Mma(min(256, columns // across), warps, 256 // left.bits, across)
 
 
 def k_width(type: Type) -> int:
@@ -144,7 +156,7 @@ def _ties(op: Op, types: Mapping[str, Type]) -> Iterable[tuple[str, str]]:
                 yield name, result.name
     elif op.opcode == "addptr":
         yield op.operands[1], op.result.name
-    elif op.opcode == "store":
+    elif op.opcode in POINTER_STORES:
         for name in op.operands[1:]:
             yield op.operands[0], name
 

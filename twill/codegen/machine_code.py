@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import re
 import subprocess
 import tempfile
@@ -117,7 +119,8 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
         (position,): [["tt.divisibility", 16]] for position, value in enumerate(captured.args) if _divisible(value)
     }
     options = {**compat.COMPILE_OPTIONS, **(captured.options or {})}
-    with warnings.catch_warnings():
+    # Triton prints the PTX when ptxas crashes.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             source = GluonASTSource(kernel, signature, {}, aligned)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from twill.codegen.flights import Flights
 from twill.codegen.layouts import Layout
 from twill.codegen.order import Order, Site
+from twill.codegen.scope import fold
 from twill.codegen.statements import Barrier, Expr, Let, Name, ReadTile, Stmt, Tile, Wait
 from twill.codegen.worker import Worker
 from twill.errors import Unsupported
@@ -30,7 +31,10 @@ class Operands:
         worker, kernel = self.worker, self.worker.kernel
         type = kernel.types[name]
         if not type.shape and type.kind == "value" and not self._computed(name):
-            return worker.scalar(name, site.iteration)
+            made = kernel.body.get(name)
+            if made is None:
+                return worker.scalar(name, site.iteration)
+            return fold(worker.apply(made, tuple(self.value(operand, None, site) for operand in made.operands), None))
         source, distance = worker.source(name)
         if source in self.order.made:
             copy = self.order.copy(source, distance, site.place, site.tail)

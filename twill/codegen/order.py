@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twill.codegen.pipeline import Step
 from twill.codegen.statements import Iteration, Stmt
 from twill.codegen.worker import Worker
+from twill.ir.graph import Op
 
 
 @dataclass(frozen=True, order=True)
@@ -34,6 +35,13 @@ class Site:
     landed: set[str] = field(default_factory=set)
 
 
+def _read(worker: Worker, op: Op) -> list[str]:
+    """What an op reads itself; a left operand put into shared memory for it is read by the step that does that."""
+    if op.opcode == "dot" and worker.staged_left(op) is not None:
+        op = replace(op, operands=op.operands[1:])
+    return worker.kernel.reached(op)
+
+
 class Order:
     """The order of one path through a role's loop.
 
@@ -43,14 +51,25 @@ class Order:
 
     def __init__(self, worker: Worker, steps: tuple[Step, ...]) -> None:
         kernel = worker.kernel
-        ops = [(step.stage, op) for step in steps for op in worker.ops[step.op]]
-        self.places = {kernel.name_of(op): Place(stage, position) for position, (stage, op) in enumerate(ops)}
-        self.made = {value.name: self.places[kernel.name_of(op)] for _, op in ops for value in op.results}
+        ops: list[tuple[int, Op | str]] = []
+        for step in steps:
+            ops += [(step.stage, op) for op in worker.ops[step.op]]
+            if step.op in worker.staged:
+                ops.append((step.stage, step.op))
+        self.places = {
+            op if isinstance(op, str) else kernel.name_of(op): Place(stage, position)
+            for position, (stage, op) in enumerate(ops)
+        }
+        made = [op for _, op in ops if not isinstance(op, str)]
+        self.made = {value.name: self.places[kernel.name_of(op)] for op in made for value in op.results}
         self.copies: dict[str, int] = {}
         uses: dict[str, list[Place]] = {}
         for _, op in ops:
-            place = self.places[kernel.name_of(op)]
-            for name in kernel.reached(op):
+            if isinstance(op, str):
+                place, read = self.places[op], [worker.staged[op]]
+            else:
+                place, read = self.places[kernel.name_of(op)], _read(worker, op)
+            for name in read:
                 load = kernel.ring_load(name)
                 if load is not None:
                     uses.setdefault(load.result.name, []).append(place)

@@ -19,6 +19,7 @@ from twill.codegen.statements import CURRENT, END, FIRST, Arrive, Call, Comment,
 from twill.codegen.turns import Turns
 from twill.codegen.worker import Worker
 from twill.ir.graph import Op
+from twill.ir.opcodes import POINTER_STORES
 
 
 class Path:
@@ -86,6 +87,8 @@ class Path:
             for op in self.worker.ops[step.op]:
                 place = self.order.places[kernel.name_of(op)]
                 self._emit(op, Site(place, base.shifted(-step.stage), tail, out))
+            if step.op in self.worker.staged:
+                self.dots.stage(step.op, Site(self.order.places[step.op], base.shifted(-step.stage), tail, out))
         return out
 
     def _emit(self, op: Op, site: Site) -> None:
@@ -99,7 +102,7 @@ class Path:
 
         if op.opcode == "descriptor_store":
             descriptor_store(worker, op, resolve, out)
-        elif op.opcode == "store":
+        elif op.opcode in POINTER_STORES:
             layout = worker.homes.get(op.operands[0])
             out.append(Call(worker.apply(op, tuple(resolve(name, layout) for name in op.operands), None)))
         else:

@@ -14,6 +14,7 @@ from twill.codegen.worker import Worker
 from twill.errors import Unsupported
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph, Op
+from twill.ir.opcodes import STORES
 from twill.schedule.problem import in_register_steps
 from twill.schedule.schedule import Schedule
 
@@ -111,6 +112,13 @@ def plan(
     Raises Unsupported when the schedule needs what this code generator does not emit (a value that
     moves between groups in registers, no group with registers at all).
     """
+    for op in graph.before:
+        if op.opcode in STORES:
+            raise Unsupported(
+                "a store or an atomic before the loop is not emitted yet.",
+                hint="Move it behind the loop, or into a kernel of its own.",
+                location=op.location,
+            )
     members = {name: op.id for op in schedule.problem.ops for name in op.members}
     kernel = Kernel(graph, schedule, members)
     order = {op.id: position for position, op in enumerate(schedule.problem.ops)}

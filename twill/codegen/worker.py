@@ -27,6 +27,13 @@ class Worker(Role):
         self.subtiles = {kernel.schedule.problem.op(name).subtile for name in scheduled}
         if first:
             self.subtiles.add(None)
+        self.staged = {
+            step: value
+            for ops in self.ops.values()
+            for op in ops
+            if op.opcode == "dot" and (found := self.staged_left(op)) is not None
+            for step, value in (found,)
+        }
         self._infer_homes()
 
     def _infer_homes(self) -> None:
@@ -43,6 +50,25 @@ class Worker(Role):
             if op.subtile in self.subtiles or op.subtile is None
         ]
         self.homes = infer(kernel.graph, (*body, *outside), yielded, self.warps)
+
+    def staged_left(self, dot: Op) -> tuple[str, str] | None:
+        """The scheduled op that puts the left operand of a dot into shared memory, and the value it puts there.
+
+        None where wgmma takes that operand as it is: loaded, or from registers untransposed.
+        """
+        trans = self.kernel.body.get(dot.operands[0])
+        if trans is None or trans.opcode != "trans" or self.kernel.tile_load(trans.result.name) is not None:
+            return None
+        problem = self.kernel.schedule.problem
+        value, member = trans.operands[0], self.kernel.member_of(dot)
+        for dep in problem.deps:
+            if dep.dst == member and not dep.distance and dep.src.startswith(f"{value}.stage"):
+                return dep.src, value
+        raise Unsupported(
+            f"the left operand of this dot is `{value}` transposed, which is not computed in the same iteration.",
+            hint="Transpose what the iteration itself computes.",
+            location=dot.location,
+        )
 
     def computes(self, value: str) -> bool:
         """This role makes the value, in the loop."""

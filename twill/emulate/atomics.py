@@ -85,7 +85,7 @@ def _reduction(name: str) -> Callable[..., Tensor]:
             memory[at] = update(name, found, operand, element)
             return found
 
-        return _each(f"atomic_{name}", pointer, (val,), mask, sem, scope, apply)
+        return _each(f"atomic_{name}", pointer, (val,), mask, sem, scope, apply, at_once=True)
 
     reduce.__name__ = f"atomic_{name}"
     reduce.__doc__ = f"Update elements by `{name}` with `val`; returns what stood there before."
@@ -97,9 +97,13 @@ atomic_and, atomic_or, atomic_xor = _reduction("and"), _reduction("or"), _reduct
 
 
 def _each(
-    action: str, pointer: Any, operands: tuple[Any, ...], mask: Any, sem: Any, scope: Any, apply: Callable[..., Any]
-) -> Tensor:
-    """Apply to one element after the other: several of a block may be the same."""
+    action: str, pointer: Any, operands: tuple[Any, ...], mask: Any, sem: Any, scope: Any, apply: Callable[..., Any],
+    at_once: bool = False,
+) -> Tensor:  # fmt: skip
+    """Apply to one element after the other: several of a block may be the same.
+
+    at_once: `apply` takes arrays of different elements as well.
+    """
     sem, scope, mask = unwrap(sem) or "acq_rel", unwrap(scope) or "gpu", unwrap(mask)
     if sem not in SEMANTICS or scope not in SCOPES:
         refuse(f"{action} with sem={sem!r} and scope={scope!r}; known are {SEMANTICS} and {SCOPES}.")
@@ -119,6 +123,9 @@ def _each(
     record_atomic(target.history, action, offsets[chosen], sem, scope)
     trace.touch("atomics", True)
     found = np.zeros(offsets.shape, element.numpy)
+    if at_once and np.unique(offsets[chosen]).size == np.count_nonzero(chosen):
+        found[chosen] = apply(target.flat, offsets[chosen], *(value[chosen] for value in given))
+        return Tensor(found if offsets.shape else found[()], element, layout)
     for index in np.argwhere(chosen):
         at = tuple(index)
         found[at] = apply(target.flat, offsets[at], *(value[at] for value in given))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twill.emulate import updates
 from twill.emulate.rings import ring_depths, rounds, telling_trips
 from twill.errors import CheckFailed, InputError
 
@@ -55,10 +56,11 @@ def from_schedule(
     """Cases of a generated module, the name of its launcher, and notes on what could not be covered.
 
     trip_counts: see `opened`. programs: thread blocks that are run of an example as it is, those with the fewest and
-    the most iterations among them; with smaller arguments it is one, with the most.
+    the most iterations among them; with smaller arguments it is one, with the most. Where atomics combine into what
+    other blocks do too, one of those is run as well in the longest case.
     """
     kernel = opened(module, schedule, trip_counts)
-    made = [kernel.case(trip, _sample(kernel.counts(trip), 1 if trip.overrides else programs)) for trip in kernel.trips]
+    made = [kernel.case(trip, kernel.sample(trip, programs)) for trip in kernel.trips]
     return made, kernel.graph.name, kernel.notes
 
 
@@ -82,14 +84,28 @@ class Opened:
         launch = self.longer.get(trip.trip_count, self.launch)
         return trip_counts(self.graph, launch.with_values(trip.overrides))
 
-    def case(self, trip: Trip, programs: tuple[tuple[int, int, int], ...]) -> Case:
-        """A launch of `programs` only."""
+    def sample(self, trip: Trip, count: int) -> tuple[tuple[int, int, int], ...]:
+        """The programs to run: up to `count` (one where arguments are smaller), in the longest case also one whose
+        atomics meet theirs."""
+        counts = self.counts(trip)
+        chosen = _sample(counts, 1 if trip.overrides else count)
+        if trip.trip_count < max(each.trip_count for each in self.trips):
+            return chosen
+        launch = self.longer.get(trip.trip_count, self.launch)
+        changed = launch.with_values(trip.overrides)
+        arguments = {**self._tensors(trip), **changed.scalars, **_contents(changed, trip)}
+        return updates.joined(self.graph, arguments, changed.grid or (1, 1, 1), chosen, counts)
+
+    def _tensors(self, trip: Trip) -> Mapping[str, Any]:
         from twill.frontend.materialize import materialize
 
         longer = self.longer.get(trip.trip_count)
-        if longer is not None:
-            return _case(self.graph, longer, materialize(longer), trip, programs)
-        return _case(self.graph, self.launch, self.made, trip, programs)
+        return self.made if longer is None else materialize(longer)
+
+    def case(self, trip: Trip, programs: tuple[tuple[int, int, int], ...]) -> Case:
+        """A launch of `programs` only."""
+        launch = self.longer.get(trip.trip_count, self.launch)
+        return _case(self.graph, launch, self._tensors(trip), trip, programs)
 
 
 def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int] | None) -> Opened:
@@ -136,19 +152,26 @@ def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int]
 def _longer(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
     """The launch with so many iterations; None when there is none, or tensors that do not follow are then too small."""
     from twill.frontend.lengthen import lengthened
+
+    for blocks in (False, True):
+        longer = lengthened(graph, launch, trip_count, blocks=blocks)
+        if longer is None or longer is launch or longer.grid is None or _stays_inside(graph, longer):
+            return longer
+    return None
+
+
+def _stays_inside(graph: Graph, launch: Launch) -> bool:
+    """Two of its programs access nothing outside of its tensors."""
     from twill.frontend.materialize import materialize
     from twill.frontend.trips import trip_counts
     from twill.ir import evaluate
 
-    longer = lengthened(graph, launch, trip_count)
-    if longer is None or longer is launch or longer.grid is None:
-        return longer
-    arguments = {**materialize(longer), **longer.scalars}
+    arguments = {**materialize(launch), **launch.scalars}
     try:
-        evaluate.run(graph, arguments, longer.grid, "float64", _sample(trip_counts(graph, longer), 2))
+        evaluate.run(graph, arguments, launch.grid or (1, 1, 1), "float64", _sample(trip_counts(graph, launch), 2))
     except CheckFailed:
-        return None
-    return longer
+        return False
+    return True
 
 
 def _ring_depths(module: Path) -> dict[str, int]:
@@ -166,7 +189,7 @@ def _case(
     from twill.ir import evaluate
 
     changed = launch.with_values(trip.overrides)
-    arguments = {**made, **changed.scalars}
+    arguments = {**made, **changed.scalars, **_contents(changed, trip)}
     if changed.grid_text is None:
         arguments["grid"] = changed.grid
     written = [name for name in changed.outputs if changed.argument(name).kind == "tensor"]
@@ -179,13 +202,21 @@ def _case(
         arguments[name].fill_(float("nan"))
     grid = changed.grid or (1, 1, 1)
     exact = evaluate.run(graph, arguments, grid, "float64", chosen)
-    length, narrow, roundings = arithmetic(graph, trip.trip_count)
+    added = updates.additions(graph, arguments, grid, chosen)
+    length, narrow, roundings = arithmetic(graph, trip.trip_count, added)
     outputs = {}
     for name in written:
         values = np.asarray(exact.get(name, _array(arguments[name])), np.float64)
         values = values.reshape(tuple(arguments[name].shape))
         outputs[name] = Truth(values, _tolerance(values, narrow, length, roundings), name in only_written)
     return Case(_label(trip), arguments, outputs, trip.trip_count, chosen)
+
+
+def _contents(changed: Launch, trip: Trip) -> dict[str, Any]:
+    """The tensors whose values the trip count changes."""
+    from twill.frontend.materialize import argument
+
+    return {name: argument(changed, name) for name, value in trip.overrides.items() if isinstance(value, tuple)}
 
 
 def vacuous(found: Iterable[Case]) -> tuple[str, ...]:
@@ -203,8 +234,15 @@ def vacuous(found: Iterable[Case]) -> tuple[str, ...]:
 
 
 def _label(trip: Trip) -> str:
-    changes = ", ".join(f"{name}={value}" for name, value in trip.overrides.items())
+    changes = ", ".join(f"{name}={_short(value)}" for name, value in trip.overrides.items())
     return f"trip count {trip.trip_count}" + (f" ({changes})" if changes else "")
+
+
+def _short(value: int | tuple[int, ...]) -> str:
+    """A value as text; of many only the first and the last."""
+    if isinstance(value, tuple) and len(value) > 8:
+        return f"({', '.join(map(str, value[:4]))}, ..., {', '.join(map(str, value[-3:]))})"
+    return str(value)
 
 
 def _array(tensor: Any) -> np.ndarray:
@@ -223,11 +261,12 @@ def _sample(counts: Mapping[tuple[int, int, int], int], count: int) -> tuple[tup
     return tuple(ranked[i][0] for i in sorted(picks))
 
 
-def arithmetic(graph: Graph, trip_count: int) -> tuple[int, str, int]:
+def arithmetic(graph: Graph, trip_count: int, additions: int = 0) -> tuple[int, str, int]:
     """(terms summed into an output, narrowest float a value is rounded to, how often), read off the graph.
 
     Every dot's products pass into the output, those of the loop once per iteration. A value is rounded to
     a narrow type where an op makes one from wider ones; sub-tiles repeat the ops, so one of them counts.
+    additions: the most atomics that combine into one element, each a sum of so many terms of its own.
     """
     types = {name: value.type for name, value in graph.values().items()}
     length, roundings, narrow = 1, 0, "f32"
@@ -240,13 +279,15 @@ def arithmetic(graph: Graph, trip_count: int) -> tuple[int, str, int]:
             length += inner * (max(1, trip_count) if id(op) in body else 1)
             if types[op.operands[0]].dtype == "f32":  # tf32 keeps the 11 bits of an f16
                 roundings, narrow = roundings + 4, _narrower(narrow, "f16")
+        if op.opcode == "atomic" and types[op.operands[1]].dtype in _NARROW:  # memory is rounded each time
+            roundings, narrow = roundings + additions, _narrower(narrow, types[op.operands[1]].dtype)
         if op.opcode in ("reduce",):
             length += types[op.operands[0]].shape[int(str(op.attributes["axis"]))]
         for value in op.results:
             computed = op.opcode not in ("load", "descriptor_load", "constant", "trans", "broadcast", "expand_dims")
             if computed and value.type.kind == "value" and value.type.dtype in _NARROW:
                 roundings, narrow = roundings + 1, _narrower(narrow, value.type.dtype)
-    return length, narrow, max(2, roundings)
+    return length * max(1, additions), narrow, max(2, roundings)
 
 
 def _narrower(a: str, b: str) -> str:

@@ -54,14 +54,17 @@ def ttir(source: KernelSource, launch: Launch, arch: str = "hopper") -> str:
 def with_access(launch: Launch, graph: Graph) -> Launch:
     """The launch with each tensor's `access` (r, w, rw) as the graph reads and writes it.
 
-    What is only written loses the spread of its example values: those were uninitialized memory.
+    What is only written loses the spread of its example values: those were uninitialized memory. Contents stay
+    with what is read by pointers alone.
     """
-    from twill.frontend.access import accesses
+    from twill.frontend.access import accesses, read_by_pointers
 
-    found = accesses(graph)
+    found, pointed = accesses(graph), read_by_pointers(graph)
     arguments = []
     for spec in launch.arguments:
         access = found.get(spec.name, "")
         spread: dict[str, Any] = {} if access != "w" else {"mean": 0.0, "std": 1.0, "low": 0, "high": 1}
+        if access != "r" or spec.name not in pointed:
+            spread["contents"] = None
         arguments.append(replace(spec, access=access, **spread))
     return replace(launch, arguments=tuple(arguments))

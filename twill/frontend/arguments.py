@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from twill.errors import InputError
-from twill.frontend.launch import ArgumentSpec, Constant
+from twill.frontend.launch import MOST_CONTENTS, ArgumentSpec, Constant
 from twill.frontend.source import KernelSource
 
 
@@ -72,10 +72,19 @@ def tensor_spec(name: str, tensor: Any) -> ArgumentSpec:
             spread = {"mean": _rounded(mean) if abs(mean) >= 0.005 * std else 0.0, "std": _rounded(std)}
     elif tensor.numel():
         spread = {"low": int(tensor.min()), "high": int(tensor.max())}
+        spread["contents"] = _contents(tensor, dtype)
     return ArgumentSpec(
         name, "tensor", dtype, tuple(map(int, tensor.shape)), tuple(map(int, tensor.stride())),
         alignment=alignment, **spread,
     )  # fmt: skip
+
+
+def _contents(tensor: Any, dtype: str) -> tuple[int, ...] | None:
+    """The elements of a small integer tensor in the order of memory, gaps between rows included."""
+    reach = 1 + sum((extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    if dtype == "i1" or reach > MOST_CONTENTS:
+        return None
+    return tuple(map(int, tensor.as_strided((reach,), (1,)).tolist()))
 
 
 def _rounded(number: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from twill.frontend.opcodes import (
+    ATOMIC_KINDS,
     BINARY,
     CAST,
     EXTERN,
@@ -31,12 +32,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Draft:
-    """An op whose operands and results are still SSA names of the TTIR."""
+    """An op whose operands and results are still SSA names of the TTIR. ignored: results that nothing may use."""
 
     opcode: str
     operands: tuple[str, ...]
     results: tuple[tuple[str, Type], ...]
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
 
 def draft(statement: Statement) -> list[Draft] | None:
@@ -154,6 +156,20 @@ def _compare(statement: Statement, attributes: Mapping[str, Attribute]) -> list[
     return [Draft("cmp", tuple(statement.operands), ((statement.results[0], result),), attributes)]
 
 
+def _select(statement: Statement) -> list[Draft]:
+    require_value(result_type(statement))
+    return _plain(statement, "select", {})
+
+
+def require_value(chosen: Type) -> None:
+    """Raises Refused when what a condition chooses is a pointer or a descriptor."""
+    if chosen.kind != "value":
+        raise Refused(
+            f"a {chosen.kind} that a condition chooses",
+            "Choose the offset instead, into one tensor for both cases.",
+        )
+
+
 def _dot(statement: Statement) -> list[Draft]:
     result = result_type(statement)
     if len(result.shape) != 2:
@@ -200,6 +216,19 @@ def _store(opcode: str) -> Callable[[Statement], list[Draft]]:
     return lambda statement: [Draft(opcode, tuple(statement.operands), ())]
 
 
+def _atomic(statement: Statement) -> list[Draft]:
+    """`tt.atomic_rmw KIND, ORDER, SCOPE, pointer, value, mask`; ORDER is not kept, as no load may read the memory."""
+    kind, order, scope = statement.words[:3]
+    if kind not in ATOMIC_KINDS:
+        raise Refused(f"an atomic of kind {kind}", "Use tl.atomic_add, or tl.atomic_max and atomic_min of integers.")
+    if order not in ("relaxed", "acq_rel"):
+        raise Refused(f"an atomic of order {order}, by which programs signal to one another", 'Use sem="relaxed".')
+    if scope != "gpu":
+        raise Refused(f"an atomic of scope {scope}", 'Use scope="gpu".')
+    attributes: Mapping[str, Attribute] = {"kind": ATOMIC_KINDS[kind]}
+    return [Draft("atomic", tuple(statement.operands), (), attributes, tuple(statement.results))]
+
+
 _FAMILIES: Mapping[str, Callable[[Statement], list[Draft] | None]] = {
     "arith.constant": _constant,
     "tt.get_program_id": _axis_of_grid("program_id"),
@@ -215,7 +244,7 @@ _FAMILIES: Mapping[str, Callable[[Statement], list[Draft] | None]] = {
     "tt.extern_elementwise": _extern,
     "arith.cmpi": _integer_compare,
     "arith.cmpf": _float_compare,
-    "arith.select": _rename("select"),
+    "arith.select": _select,
     "tt.dot": _dot,
     "tt.reduce": _reduce,
     "tt.make_tensor_descriptor": _descriptor,
@@ -224,4 +253,5 @@ _FAMILIES: Mapping[str, Callable[[Statement], list[Draft] | None]] = {
     "tt.load": _load,
     "tt.store": _store("store"),
     "tt.addptr": _addptr,
+    "tt.atomic_rmw": _atomic,
 }

@@ -15,6 +15,9 @@ from twill.frontend.grid import evaluate_grid
 
 Constant = bool | int | float | str | None
 
+MOST_CONTENTS = 4096
+"""Elements of an integer tensor whose values still travel with the launch."""
+
 
 @dataclass(frozen=True)
 class ArgumentSpec:
@@ -24,7 +27,9 @@ class ArgumentSpec:
     name of `twill.ir.graph` or u8..u64; "" for a constexpr. shape, strides: in elements, None when
     only a signature was given. value: of a scalar (None when unknown) or constexpr. alignment: of
     the address, in bytes. block_shape: of a descriptor. mean, std, low, high: of a tensor's example
-    elements (floats; integers). access: "r", "w" or "rw", "" when unknown or neither.
+    elements (floats; integers). access: "r", "w" or "rw", "" when unknown or neither. contents: the
+    example's elements in the order of memory, of a small integer tensor that is read by pointers:
+    bounds, offsets and indices have a meaning that random numbers lack.
     """
 
     name: str
@@ -40,6 +45,7 @@ class ArgumentSpec:
     low: int = 0
     high: int = 1
     access: str = ""
+    contents: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,15 @@ class Launch:
         """The arguments the kernel writes."""
         return tuple(spec.name for spec in self.arguments if "w" in spec.access)
 
-    def with_values(self, values: Mapping[str, Constant]) -> Launch:
-        """The same launch with other scalars, and the grid that follows from them. Raises KeyError, InputError."""
+    def with_values(self, values: Mapping[str, Constant | tuple[int, ...]]) -> Launch:
+        """The same launch with other scalars, or other contents of tensors, and the grid that follows from the scalars.
+
+        Raises KeyError, InputError.
+        """
         for name in values:
             self.argument(name)
         arguments = tuple(
-            replace(spec, value=values[spec.name]) if spec.name in values else spec for spec in self.arguments
+            _with_value(spec, values[spec.name]) if spec.name in values else spec for spec in self.arguments
         )
         changed = replace(self, arguments=arguments)
         if self.grid_text is None:
@@ -100,6 +109,10 @@ class Launch:
         """The number that argument `name` must be a multiple of; 1 when any value will do."""
         wanted = self.multiple_of.get(name, 1)
         return int(wanted if isinstance(wanted, int) else str(self.constants[wanted]))
+
+
+def _with_value(spec: ArgumentSpec, value: Constant | tuple[int, ...]) -> ArgumentSpec:
+    return replace(spec, contents=value) if isinstance(value, tuple) else replace(spec, value=value)
 
 
 def to_json(launch: Launch) -> dict[str, Any]:

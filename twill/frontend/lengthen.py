@@ -9,10 +9,12 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from twill.errors import TwillError
+from twill.frontend.contents import one_range, resized
 from twill.frontend.launch import ArgumentSpec, Launch
-from twill.frontend.trips import descriptor_extents, driving_arguments, largest_trip_count
+from twill.frontend.trips import descriptor_extents, driving_arguments, driving_tensors, largest_trip_count
 from twill.ir.graph import Graph
 
 _MOST_ELEMENTS = 1 << 25  # of a tensor of the longer example
@@ -20,20 +22,26 @@ _INTEGERS = ("i32", "i64")
 _ATTEMPTS = 8
 
 
-def lengthened(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
+def lengthened(graph: Graph, launch: Launch, trip_count: int, *, blocks: bool = False) -> Launch | None:
     """`launch` with larger arguments and tensors, so that its longest program makes `trip_count` iterations or more.
 
     One argument that drives the loop grows, alone or with one that drives the grid (a causal loop needs more rows to
-    see more columns), by the same factor. A tensor's extents that are multiples of its old value grow with it, and
-    scalars that hold strides of such a tensor follow. None when no such launch is found; the launch itself when it
-    is long enough.
+    see more columns), by the same factor. A tensor's extents that are multiples of its old value grow with it (with
+    `blocks` those too that are its number of blocks, of a size that is a constexpr), and
+    scalars that hold strides of such a tensor follow. Bounds read from memory get longer ranges: one range takes
+    everything, or all grow with the argument that is their largest value. None when no such launch is found; the
+    launch itself when it is long enough.
     """
     try:
         if largest_trip_count(graph, launch) >= trip_count:
             return launch
+        for name in driving_tensors(graph, launch):
+            merged = launch.with_values({name: one_range(launch.argument(name).contents or ())})
+            if _reaches(graph, merged, trip_count):
+                return merged
         for names in _candidates(graph, launch):
             for attempt in range(_ATTEMPTS):
-                longer = _scaled(graph, launch, names, trip_count + attempt)
+                longer = _scaled(graph, launch, names, trip_count + attempt, blocks)
                 if longer is not None and _reaches(graph, longer, trip_count):
                     return longer
     except TwillError:
@@ -43,11 +51,17 @@ def lengthened(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
 
 def _candidates(graph: Graph, launch: Launch) -> Iterator[tuple[str, ...]]:
     """Arguments to grow together, single ones first."""
-    driving = driving_arguments(graph, launch)
+    driving = (*driving_arguments(graph, launch), *_bounding(graph, launch))
     others = [name for name in _grid_arguments(launch) if name not in driving]
     yield from ((name,) for name in driving)
     yield from itertools.product(driving, others)
     yield from ((name,) for name in others)
+
+
+def _bounding(graph: Graph, launch: Launch) -> list[str]:
+    """Integer arguments that are the largest value of a tensor the loop's bounds are read from."""
+    largest = {max(launch.argument(name).contents or (0,)) for name in driving_tensors(graph, launch)}
+    return [spec.name for spec in launch.arguments if _positive(spec) and spec.value in largest]
 
 
 def _grid_arguments(launch: Launch) -> list[str]:
@@ -73,7 +87,7 @@ def _positive(spec: ArgumentSpec) -> bool:
     return spec.kind == "scalar" and spec.dtype in _INTEGERS and isinstance(spec.value, int) and spec.value > 0
 
 
-def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: int) -> Launch | None:
+def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: int, blocks: bool) -> Launch | None:
     """The launch with `names` larger by the factor from its own trip count to `trip_count`; None if it has no sense."""
     own = max(1, largest_trip_count(graph, launch))
     values: dict[str, int] = {}
@@ -85,7 +99,11 @@ def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: in
         unit = math.lcm(launch.multiple(name), math.gcd(old, 16))  # what the kernel was compiled for holds on
         values[name] = -(-old * trip_count // own // unit) * unit
     sizes = {int(str(launch.argument(name).value)): value for name, value in values.items()}
-    tensors = {spec.name: _grown(spec, sizes) for spec in launch.arguments if spec.shape is not None}
+    units = [unit for unit in launch.constants.values() if type(unit) is int and unit > 1] if blocks else []
+    counted = {
+        old // unit: new // unit for old, new in sizes.items() for unit in units if old % unit == new % unit == 0
+    }
+    tensors = {spec.name: _grown(spec, sizes, counted) for spec in launch.arguments if spec.shape is not None}
     strides = _strides(launch, tensors)
     if strides is None or any(math.prod(spec.shape or ()) > _MOST_ELEMENTS for spec in tensors.values()):
         return None
@@ -98,20 +116,34 @@ def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: in
     return replace(launch, arguments=arguments).with_values(values)
 
 
-def _grown(spec: ArgumentSpec, sizes: Mapping[int, int]) -> ArgumentSpec:
-    """A tensor whose extents follow the arguments: sizes maps old values to new ones. Gaps between rows stay."""
+def _grown(
+    spec: ArgumentSpec, sizes: Mapping[int, int], counted: Mapping[int, int] = MappingProxyType({})
+) -> ArgumentSpec:
+    """A tensor whose extents follow the arguments. Gaps between rows stay.
+
+    sizes: old values to new ones, of which extents may be multiples. counted: old to new numbers of blocks.
+    """
     assert spec.shape is not None
     assert spec.strides is not None
     shape = []
     for extent in spec.shape:
         old = max((size for size in sizes if extent % size == 0 and extent), default=0)
-        shape.append(extent // old * sizes[old] if old else extent)
+        shape.append(extent // old * sizes[old] if old else counted.get(extent, extent))
     strides = list(spec.strides)
     for axis, stride in enumerate(spec.strides):
         inner = [at for at in range(len(shape)) if spec.strides[at] < stride]
         scale = math.prod(shape[at] for at in inner), max(1, math.prod(spec.shape[at] for at in inner))
         strides[axis] = stride if scale[0] == scale[1] else -(-stride * scale[0] // scale[1] // 8) * 8
-    return replace(spec, shape=tuple(shape), strides=tuple(strides))
+    grown = replace(spec, shape=tuple(shape), strides=tuple(strides))
+    return grown if spec.contents is None else replace(grown, contents=_grown_contents(spec.contents, grown, sizes))
+
+
+def _grown_contents(contents: tuple[int, ...], grown: ArgumentSpec, sizes: Mapping[int, int]) -> tuple[int, ...]:
+    """Of the grown tensor; where the largest value is an argument that grows, all values grow with it."""
+    extents = zip(grown.shape or (), grown.strides or (), strict=True)
+    contents = resized(contents, 1 + sum((extent - 1) * stride for extent, stride in extents))
+    old = max(contents, default=0)
+    return tuple(value * sizes[old] // old for value in contents) if old in sizes else contents
 
 
 def _strides(launch: Launch, tensors: Mapping[str, ArgumentSpec]) -> dict[int, int] | None:

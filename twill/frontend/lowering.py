@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from twill.errors import Location, Unsupported
 from twill.frontend import names
+from twill.frontend.branches import Branch, If, Step
 from twill.frontend.descriptors import check_descriptors
 from twill.frontend.drafts import Draft, Refused, draft
 from twill.frontend.launch import Launch
@@ -21,16 +21,11 @@ from twill.frontend.ttir_tree import Function, Module, Statement
 from twill.frontend.ttir_types import UnknownType, parse_type
 from twill.ir.graph import Carried, Graph, Loop, Op, Type, Value
 
+LARGEST_POINTER_LOAD = 16384
+"""Bytes that one tl.load in the loop may load: 32 registers of each thread of a warp group."""
+
 _TERMINATORS = frozenset({"scf.yield", "tt.return"})
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One drafted op with where it comes from and the variable it belongs to."""
-
-    draft: Draft
-    location: Location | None
-    variable: str
+_THROUGH_POINTERS = frozenset({"tt.load", "tt.store", "tt.atomic_rmw"})
 
 
 def lower_ttir(text: str, launch: Launch, file: str) -> Graph:
@@ -61,6 +56,7 @@ class _Lowering:
         self.launch = launch
         self.places = places
         self.here = places.location(module.resolve(function.location))
+        self.ifs = 0
 
     def graph(self) -> Graph:
         statements = self.function.body.statements
@@ -69,12 +65,13 @@ class _Lowering:
         before = self.steps(statements[:at], inside=False)
         body = self.steps(loop.regions[0].statements, inside=True)
         after = self.steps(statements[at + 1 :], inside=False)
+        self.require_ignored(loop, (*before, *body, *after))
         chosen = self.names(loop, before, body, after)
 
         def value(key: str, kind: Type) -> Value:
             return Value(chosen[key], kind)
 
-        def ops(steps: Sequence[_Step]) -> tuple[Op, ...]:
+        def ops(steps: Sequence[Step]) -> tuple[Op, ...]:
             return tuple(
                 Op(
                     step.draft.opcode,
@@ -118,7 +115,7 @@ class _Lowering:
         loops = [i for i, statement in enumerate(statements) if statement.name == "scf.for"]
         if not loops:
             for statement in statements:  # a `while` or an `if` around the loop is the better answer
-                if statement.regions and statement.name in REFUSALS:
+                if statement.name == "scf.while" or _holds_loop(statement):
                     self.draft(statement, inside=False)
             raise Unsupported(
                 f"kernel `{self.function.name}` has no loop: Twill schedules one loop over tiles, and here there is "
@@ -137,27 +134,62 @@ class _Lowering:
             self.refuse(loop, "a loop over unsigned integers", "Use signed integers for the bounds.")
         return loops[0]
 
-    def steps(self, statements: Sequence[Statement], *, inside: bool) -> list[_Step]:
+    def require_ignored(self, loop: Statement, steps: Sequence[Step]) -> None:
+        """Raises Unsupported when something uses a result that an op does not give here (an atomic's)."""
+        used = {key for step in steps for key in step.draft.operands}
+        used |= {key for statement in loop.regions[0].statements[-1:] for key in statement.operands}
+        for step in steps:
+            if not used.isdisjoint(step.draft.ignored):
+                raise Unsupported(
+                    "the value that an atomic returns is used, which is not supported.",
+                    hint="Use atomics for their effect only; who came first is not known in any other way either.",
+                    location=step.location or self.here,
+                )
+
+    def steps(self, statements: Sequence[Statement], *, inside: bool) -> list[Step]:
         """The drafted ops of a stretch of statements, in program order."""
         found = []
         for statement in statements:
             if statement.name in _TERMINATORS or statement.name in IGNORED:
                 continue
+            if statement.name == "scf.if":
+                found += self.branches(statement, inside=inside)
+                continue
             resolved = self.module.resolve(statement.location)
-            for op in self.draft(statement, inside=inside):
-                found.append(_Step(op, self.places.location(resolved, statement.name), self.places.variable(resolved)))
+            location, variable = self.places.location(resolved, statement.name), self.places.variable(resolved)
+            shape = parse_type(statement.inputs[0]).shape if statement.name in _THROUGH_POINTERS else ()
+            found += [Step(op, location, variable, shape) for op in self.draft(statement, inside=inside)]
         return found
+
+    def branches(self, statement: Statement, *, inside: bool) -> list[Step]:
+        """An `if` made straight (`branches.py`), those in its branches too."""
+        if _holds_loop(statement):
+            self.refuse(statement, REFUSALS["scf.if"].construct, REFUSALS["scf.if"].advice)
+        parts = []
+        for region in statement.regions:
+            last = region.statements[-1:]
+            yielded = last[0].operands if last and last[0].name == "scf.yield" else []
+            parts.append(Branch(self.steps(region.statements, inside=inside), yielded))
+        self.ifs += 1
+        made = If(statement, self.types(statement, statement.outputs), f"if{self.ifs}", self.location(statement))
+        try:
+            return list(made.steps(parts))
+        except Refused as refused:
+            self.refuse(statement, refused.construct, refused.advice)
 
     def draft(self, statement: Statement, *, inside: bool) -> list[Draft]:
         where = " in the loop" if inside else ""
         if inside and statement.name == "scf.for":
             self.refuse(statement, "a loop inside the loop", "Unroll the inner loop with tl.static_range.")
-        if inside and statement.name == "tt.load":
-            self.refuse(
-                statement,
-                "a load through pointers in the loop (tl.load)",
-                "Load the tile with tl.make_tensor_descriptor(...).load([...]), or move the load before the loop.",
-            )
+        if inside and statement.name == "tt.load" and (tile := parse_type(statement.inputs[0])).shape:
+            loaded = Type(tile.dtype, tile.shape)
+            if loaded.nbytes > LARGEST_POINTER_LOAD:
+                self.refuse(
+                    statement,
+                    f"a load of {loaded.nbytes // 1024} KiB through pointers in the loop (tl.load)",
+                    f"Load tiles with tl.make_tensor_descriptor(...).load([...]); through pointers at most "
+                    f"{LARGEST_POINTER_LOAD // 1024} KiB in an iteration, which stay in registers.",
+                )
         if inside and statement.name == "tt.make_tensor_descriptor":
             self.refuse(statement, "a tensor descriptor made in the loop", "Make it once before the loop.")
         try:
@@ -215,7 +247,7 @@ class _Lowering:
                     location=self.here,
                 ) from None
 
-    def names(self, loop: Statement, *parts: Sequence[_Step]) -> dict[str, str]:
+    def names(self, loop: Statement, *parts: Sequence[Step]) -> dict[str, str]:
         """A name for every SSA value of the function."""
         fixed = self.parameters()
         steps = [step for part in parts for step in part]
@@ -249,10 +281,16 @@ class _Lowering:
         return names.assign(fixed, wishes)
 
     @staticmethod
-    def base(step: _Step, key: str, initials: dict[str, str]) -> str:
+    def base(step: Step, key: str, initials: dict[str, str]) -> str:
         if step.draft.opcode == "constant":
             return initials.get(key) or _constant_name(step.draft)
         return step.variable if names.legal(step.variable) else step.draft.opcode
+
+
+def _holds_loop(statement: Statement) -> bool:
+    """A loop stands somewhere in its regions."""
+    inner = [each for region in statement.regions for each in region.statements]
+    return any(each.name in ("scf.for", "scf.while") or _holds_loop(each) for each in inner)
 
 
 def _constant_name(constant: Draft) -> str:

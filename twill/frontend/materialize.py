@@ -19,13 +19,20 @@ def materialize(launch: Launch, seed: int = 0) -> dict[str, Any]:
     """Every argument by name: CPU torch tensors, scalars, constexprs; the same ones for the same seed.
 
     Floats are normal with the example's mean and standard deviation, integers uniform between its
-    extremes. A tensor owns exactly the elements its strides reach. Raises InputError when the launch
-    has no shapes (it came from a signature).
+    extremes, or the example's own where the launch holds them. A tensor owns exactly the elements its
+    strides reach. Raises InputError when the launch has no shapes (it came from a signature).
     """
     import torch
 
     random = torch.Generator().manual_seed(seed)
     return {spec.name: _value(spec, random) for spec in launch.arguments}
+
+
+def argument(launch: Launch, name: str) -> Any:
+    """One argument whose value the launch holds: a scalar, a constexpr, or a tensor with contents."""
+    import torch
+
+    return _value(launch.argument(name), torch.Generator())
 
 
 def _value(spec: ArgumentSpec, random: Any) -> Any:
@@ -51,7 +58,9 @@ def _tensor(spec: ArgumentSpec, random: Any) -> Any:
     dtype = getattr(torch, _TORCH[spec.dtype])
     elements = 1 + sum((extent - 1) * stride for extent, stride in zip(spec.shape, spec.strides, strict=True))
     count = elements if all(spec.shape) else 0
-    if dtype.is_floating_point:
+    if spec.contents is not None:
+        flat = torch.tensor(spec.contents, dtype=dtype)
+    elif dtype.is_floating_point:
         flat = (torch.randn(count, generator=random) * spec.std + spec.mean).to(dtype)
     else:
         flat = torch.randint(spec.low, spec.high + 1, (count,), generator=random).to(dtype)

@@ -107,6 +107,9 @@ REDUCE_KINDS: Mapping[str, str] = {
     "arith.minnumf": "min", "arith.minsi": "min",
 }  # fmt: skip
 
+# Kinds of tt.atomic_rmw -> kind of the opcode `atomic`; unsigned and bitwise ones are not read.
+ATOMIC_KINDS: Mapping[str, str] = {"fadd": "add", "add": "add", "max": "max", "min": "min"}
+
 # Hints to the compiler that change no value.
 IGNORED = frozenset({"llvm.intr.assume", "gpu.barrier", "ttg.barrier"})
 
@@ -123,18 +126,14 @@ _BY_HAND = "Move it into a kernel of its own, before or after this one."
 
 REFUSALS: Mapping[str, Refusal] = {
     "scf.if": Refusal(
-        "an `if` on a run-time value",
-        "Use tl.where, or make the condition a tl.constexpr.",
+        "an `if` on a run-time value around a loop",
+        "Let the loop's bounds depend on the condition: an empty range does nothing.",
     ),
     "scf.while": Refusal("a `while` loop", "Write it as `for ... in range(lower, upper, step)`."),
     "scf.index_switch": Refusal("a branch on a run-time value", "Use tl.where, or a tl.constexpr."),
     "cf.cond_br": Refusal(
         "an early `return` or a branch on a run-time value",
         "Let the grid start only programs that have work, or mask the stores.",
-    ),
-    "tt.atomic_rmw": Refusal(
-        "an atomic (tl.atomic_add and the like)",
-        "Give each program its own output and reduce it in a second kernel.",
     ),
     "tt.atomic_cas": Refusal("tl.atomic_cas", "Let each program own what it writes."),
     "tt.scan": Refusal("a scan (tl.associative_scan, tl.cumsum, tl.cumprod)", _BY_HAND),
@@ -155,7 +154,8 @@ REFUSALS: Mapping[str, Refusal] = {
     "tt.descriptor_scatter": Refusal("a descriptor scatter", "Store rectangular tiles."),
     "tt.descriptor_reduce": Refusal(
         "an atomic descriptor store (desc.atomic_add and the like)",
-        "Give each program its own output and reduce it in a second kernel.",
+        "Gluon has TMA reductions only from Triton 3.9 on, and Twill's kernels run on 3.6: "
+        "use tl.atomic_add on a tensor of pointers.",
     ),
     "tt.make_tensor_ptr": Refusal("a block pointer (tl.make_block_ptr)", "Use tl.make_tensor_descriptor."),
     "tt.advance": Refusal("a block pointer (tl.advance)", "Use tl.make_tensor_descriptor."),

@@ -62,18 +62,21 @@ class Copies:
     # ------------------------------------------------------------------------------- analysis
 
     def _copied_values(self) -> frozenset[str]:
-        """Values that live in registers of a sub-tile: computed from tiles, carried, or rows of a load."""
+        """Values that live in registers of a sub-tile: computed from tiles, carried, rows of a load, or loaded by
+        pointers in the loop."""
         flexible, own = self.rows.flexible, reduced_scalars(self.graph)
         copied = set(own) | {name for name in self.rows.axis if name in self.types}
         for c in self.graph.loop.carried:
             if c.argument.type.shape:
                 copied |= {c.argument.name, c.result.name}
+        looped = {value.name for op in self.graph.loop.body for value in op.results}
         for op in self.graph.ops():
             if op.opcode in STORES or op.result.name in flexible:
                 continue
             tile = op.result.type.shape != () and op.result.type.kind == "value"
             computes = op.opcode in ELEMENTWISE | {"dot", "reduce"} and tile
-            if computes or not copied.isdisjoint(op.operands):
+            fetches = op.opcode == "load" and op.result.name in looped
+            if computes or fetches or not copied.isdisjoint(op.operands):
                 copied.add(op.result.name)
         return frozenset(copied)
 

@@ -19,7 +19,7 @@ from twill.ir.elementwise import Precision
 from twill.ir.graph import Graph, Op, Type, Value
 from twill.ir.memory import Descriptor, Memory, Pointer
 
-__all__ = ["DescriptorArgument", "bind", "run", "run_program", "scalars", "trip_count"]
+__all__ = ["DescriptorArgument", "bind", "run", "run_program", "scalars", "trip_count", "updates"]
 
 ProgramId = tuple[int, int, int]
 
@@ -42,13 +42,41 @@ def run(
     Raises InputError when an argument is missing or of the wrong type, CheckFailed when an access
     leaves its tensor.
     """
+    memories = _run(graph, arguments, grid, precision, programs)
+    return {name: memory.array for name, memory in memories.items() if memory.written}
+
+
+def updates(
+    graph: Graph,
+    arguments: Mapping[str, Any],
+    grid: Sequence[int],
+    programs: Iterable[Sequence[int]] | None = None,
+) -> dict[str, np.ndarray]:
+    """How often atomics combine into each element of a tensor's memory, by argument name; leaves the arguments alone.
+
+    Takes and raises what `run` does; {} without atomics.
+    """
+    if not any(op.opcode == "atomic" for op in graph.ops()):
+        return {}
+    memories = _run(graph, arguments, grid, "float64", programs)
+    return {name: memory.updates for name, memory in memories.items() if memory.updates is not None}
+
+
+def _run(
+    graph: Graph,
+    arguments: Mapping[str, Any],
+    grid: Sequence[int],
+    precision: Precision,
+    programs: Iterable[Sequence[int]] | None,
+) -> dict[str, Memory]:
+    """The memory of each tensor argument after the programs have run, by name."""
     extents = _triple(grid, 1)
     environment = bind(graph, arguments, precision)
     ids: Iterable[Sequence[int]] = _program_ids(extents) if programs is None else programs
     for program in ids:
         run_program(graph, environment, _triple(program, 0), extents, precision)
     memories = [(name, _memory(bound)) for name, bound in environment.items()]
-    return {name: memory.array for name, memory in memories if memory is not None and memory.written}
+    return {name: memory for name, memory in memories if memory is not None}
 
 
 def run_program(
@@ -126,6 +154,10 @@ class _Evaluator:
             case "store":
                 mask = self.array(op.operands[2]) if len(op.operands) > 2 else None
                 self.pointer(op.operands[0]).store(self.array(op.operands[1]), mask, op.location)
+            case "atomic":
+                mask = self.array(op.operands[2]) if len(op.operands) > 2 else None
+                kind = str(op.attributes["kind"])
+                self.pointer(op.operands[0]).update(kind, self.array(op.operands[1]), mask, op.location)
             case "descriptor_store":
                 descriptor, *offsets, tile = op.operands
                 self.descriptor(descriptor).store(self.integers(offsets), self.array(tile))

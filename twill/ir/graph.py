@@ -33,6 +33,8 @@ Opcodes (operands -> result; {attributes}):
     descriptor_store d, offset..., x    -> (no result); out of bounds is not written
     addptr p, offset   -> pointer(s) moved by offset elements
     load p [, mask [, other]]           store p, x [, mask] -> (no result)
+    atomic p, x [, mask]                -> (no result) {kind: add | max | min}; combines x into memory, each
+                       element at once: those at one address all count, in an order that nothing may depend on
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ class Memory:
     flat: np.ndarray
     array: np.ndarray
     written: bool = field(default=False)
+    updates: np.ndarray | None = field(default=None)  # how often atomics combined into each element; None: no atomic
 
     @staticmethod
     def of(name: str, dtype: str, array: np.ndarray, *, ideal: bool) -> Memory:
@@ -63,6 +64,17 @@ class Pointer:
         live = np.broadcast_to(live, offset.shape)
         self.memory.written = True
         self.memory.flat[offset[live]] = np.broadcast_to(values, offset.shape)[live]
+
+    def update(self, kind: str, values: np.ndarray, mask: np.ndarray | None, where: Location | None) -> None:
+        """Combines `values` into memory, one element after the other: several may be at one address."""
+        offset, live = self._checked(mask, "atomic", where)
+        live = np.broadcast_to(live, offset.shape)
+        if self.memory.updates is None:
+            self.memory.updates = np.zeros(self.memory.flat.shape, np.int64)
+        self.memory.written = True
+        combine = {"add": np.add, "max": np.maximum, "min": np.minimum}[kind]
+        combine.at(self.memory.flat, offset[live], np.broadcast_to(values, offset.shape)[live])
+        np.add.at(self.memory.updates, offset[live], 1)
 
     def _checked(self, mask: np.ndarray | None, verb: str, where: Location | None) -> tuple[np.ndarray, np.ndarray]:
         live = np.ones(self.offset.shape, dtype=np.bool_) if mask is None else np.asarray(mask)

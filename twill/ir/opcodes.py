@@ -16,12 +16,15 @@ SOURCES = frozenset({"constant", "arange", "program_id", "num_programs"})
 """Take no operands."""
 
 LOADS = frozenset({"descriptor_load", "load"})
-STORES = frozenset({"descriptor_store", "store"})
+STORES = frozenset({"descriptor_store", "store", "atomic"})
+POINTER_STORES = frozenset({"store", "atomic"})
+"""Of the stores, those through pointers: operands are pointers, values and perhaps a mask."""
 MEMORY = LOADS | STORES
 
 PURE = SOURCES | SHAPE | ELEMENTWISE | {"reduce", "dot", "descriptor", "addptr"}
 OPCODES = PURE | MEMORY
 
+ATOMICS = frozenset({"add", "max", "min"})
 REDUCTIONS = frozenset({"sum", "max", "min", "prod"})
 PREDICATES = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 PRECISIONS = frozenset({"ieee", "tf32", "tf32x3", "bf16x3", "bf16x6"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from twill.errors import InputError
 from twill.ir.graph import Attribute, Op, Type
-from twill.ir.opcodes import BINARY, FLOAT_UNARY, PRECISIONS, PREDICATES, REDUCTIONS, UNARY
+from twill.ir.opcodes import ATOMICS, BINARY, FLOAT_UNARY, PRECISIONS, PREDICATES, REDUCTIONS, UNARY
 from twill.ir.text import print_op, print_type
 
 
@@ -306,6 +306,15 @@ def _store(s: Subject) -> None:
     _pointer(s, s.types[1], s.types[2] if len(s.types) > 2 else None)
 
 
+def _atomic(s: Subject) -> None:
+    s.operands(2, 3)
+    _pointer(s, s.types[1], s.types[2] if len(s.types) > 2 else None)
+    kind = s.choice("kind", ATOMICS)
+    dtype = s.types[1].dtype
+    allowed = ("i32", "i64") if kind != "add" else ("i32", "i64", "f16", "bf16", "f32", "f64")
+    s.require(dtype in allowed, f"an atomic {kind} takes {', '.join(allowed)}, not {dtype}")
+
+
 RULES: dict[str, tuple[Callable[[Subject], None], frozenset[str]]] = {
     "constant": (_constant, frozenset({"value"})),
     "program_id": (_program, frozenset({"axis"})),
@@ -332,5 +341,6 @@ RULES: dict[str, tuple[Callable[[Subject], None], frozenset[str]]] = {
     "addptr": (_addptr, frozenset()),
     "load": (_load, frozenset()),
     "store": (_store, frozenset()),
+    "atomic": (_atomic, frozenset({"kind"})),
 }
 """Opcode -> its rule and the attributes it may carry."""

@@ -30,13 +30,15 @@ def simplify(graph: Graph) -> Graph:
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Scalar ops on constants become constants, as do splats and reshapings of constants."""
+    """Scalar ops on constants become constants, as do splats and reshapings of constants; masks that hold go."""
     constants: dict[str, Op] = {}
 
     def folded(op: Op) -> Op:
         if op.opcode == "constant":
             constants[op.result.name] = op
             return op
+        if op.opcode == "atomic" and len(op.operands) == 3 and _holds(constants.get(op.operands[2])):
+            return replace(op, operands=op.operands[:2])
         if not op.operands or any(name not in constants for name in op.operands):
             return op
         if op.opcode in SHAPE:
@@ -49,6 +51,11 @@ def fold_constants(graph: Graph) -> Graph:
         return made
 
     return _each(graph, folded)
+
+
+def _holds(mask: Op | None) -> bool:
+    """The mask is known and true everywhere."""
+    return mask is not None and mask.attributes["value"] is True
 
 
 def _fold(op: Op, constants: Mapping[str, Op]) -> Attribute:

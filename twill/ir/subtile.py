@@ -4,8 +4,8 @@ After `split(graph, n)` every op is one of three kinds:
 
 * copied: a computation, or a load or store of rows. Sub-tile s has its copy, with `subtile` s,
   values named with the suffix `.s`, and rows/n rows where the original had all of them. What is
-  computed from whole tiles (a loaded right operand that is cast, say) is copied at full size:
-  registers are not shared between warp groups.
+  computed from whole tiles (a loaded right operand that is cast, say), or loaded by pointers in the
+  loop, is copied at full size: registers are not shared between warp groups.
 * shared: scalars, descriptors, the loads of tiles that are not divided and the shape ops on them.
   They stay as they are, once, with `subtile` None.
 * flexible: index arithmetic (twill.ir.rows). It is copied, in every shape its users need.

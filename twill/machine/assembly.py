@@ -114,14 +114,17 @@ class Assembly:
         machine = self.machine
         if op.opcode == "descriptor_load":
             if any(True for _ in self.flow.operands(index)):
-                raise Unsupported(f"the offsets of load {_names(op)} depend on tiles the loop computes.",
-                                  hint="Loads run ahead of the arithmetic: use only the loop index and arguments.",
+                raise Unsupported(f"the offsets of load {_names(op)} depend on what the loop loads or computes.",
+                                  hint="Loads run ahead of the arithmetic: use the loop index, arguments and what is "
+                                  "loaded before the loop.",
                                   location=op.location)  # fmt: skip
             return cost.tma_load(machine, op.result.type)
         if op.opcode == "dot":
             return self._dot(index)
         if op.opcode == "descriptor_store":
             return cost.tma_store(machine, self.flow.types[op.operands[-1]])
+        if op.opcode == "atomic":
+            return cost.global_atomic(machine, self.flow.types[op.operands[1]])
         if op.opcode == "load":
             return cost.global_access(machine, op.result.type, self._registers(index))
         return cost.global_access(machine, self.flow.types[op.operands[1]], 0)

@@ -204,10 +204,23 @@ def smem_stage(machine: Machine, tile: Type) -> Cost:
 
 
 def global_access(machine: Machine, tile: Type, registers: int) -> Cost:
-    """A pointer load (registers > 0) or store (0) of a tile by the group's threads."""
+    """A pointer load (registers > 0) or store (0) of a tile by the group's threads.
+
+    A load is over for the group once it is issued: its registers are waited for by their first use.
+    """
     occupancy = ceil(tile.nbytes / machine.number("smem_bandwidth"))
     latency = machine.count("global_latency") if registers else 0
     return Cost("LSU", occupancy, occupancy, occupancy + latency, registers)
+
+
+def global_atomic(machine: Machine, tile: Type) -> Cost:
+    """An atomic of a tile by the group's threads whose result nobody reads: red instructions, done at the L2 cache.
+
+    The group goes on once the values have left it, as after a store; the unit is busy as long as L2 takes.
+    """
+    occupancy = ceil(tile.nbytes / machine.number("atomic_bandwidth"))
+    issue = min(occupancy, ceil(tile.nbytes / machine.number("smem_bandwidth")))
+    return Cost("LSU", occupancy, issue, occupancy)
 
 
 def tmem_load(machine: Machine, tile: Type, registers: int) -> Cost:

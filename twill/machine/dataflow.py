@@ -155,12 +155,14 @@ def _vector_axes(graph: Graph) -> dict[str, int]:
         for c in graph.loop.carried
         if len(c.argument.type.shape) == 1
     ]
+    # A vector loaded in the loop lies as its mask and the indices it is found by.
+    fetching = {id(op) for op in graph.loop.body if op.opcode in ("load", "addptr")}
     for op in graph.ops():
         if op.opcode == "reduce" and len(types[op.operands[0]].shape) == 2:
             axes[op.result.name] = 0 if op.attributes["axis"] == 1 else 1
         elif op.opcode == "expand_dims" and len(types[op.operands[0]].shape) == 1:
             axes.setdefault(op.operands[0], 0 if op.attributes["axis"] == 1 else 1)
-        elif op.opcode not in SHAPE_OPS | HEAVY_OPS and _is_1d(op.results):
+        elif (op.opcode not in SHAPE_OPS | HEAVY_OPS or id(op) in fetching) and _is_1d(op.results):
             same.append((op.result.name, *(o for o in op.operands if len(types[o].shape) == 1)))
     constants = {v.name for op in graph.ops() if op.opcode in ("constant", "splat") for v in op.results}
     changed = True

@@ -58,6 +58,7 @@ QUANTITIES: dict[str, Quantity] = {
     "smem_bandwidth": _rate("B/cycle/SM", "shared memory"),
     "smem_latency": _cycles("shared memory load"),
     "global_latency": _cycles("global memory load"),
+    "atomic_bandwidth": _rate("B/cycle/SM", "atomics on global memory without a result, sustained with all SMs at it"),
     "hbm_bandwidth": _rate("GB/s", "device memory, of the whole GPU"),
     "l2_bytes": Quantity("B", "level-two cache of the whole GPU", positive=True),
     "load_spread": Quantity("", "standard deviation of the logarithm of a load's latency", integer=False),

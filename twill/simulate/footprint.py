@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from twill.errors import TwillError
 from twill.frontend.launch import Launch
-from twill.frontend.trips import Number, Scalars
+from twill.frontend.scalars import Number, Scalars
 from twill.ir.graph import Graph, Op
 
 _MOST_WAVES = 16  # of a launch that are looked at; of more, an even sample

@@ -13,7 +13,7 @@ from twill.ir.graph import DTYPE_BITS, Graph, Op
 from twill.simulate.footprint import Footprint, Load
 
 _THROUGH = ("addptr", "splat", "broadcast", "expand_dims", "reshape", "trans", "bitcast")
-_LOADS, _STORES = ("descriptor_load", "load"), ("descriptor_store", "store")
+_LOADS, _STORES = ("descriptor_load", "load"), ("descriptor_store", "store", "atomic")
 
 
 @dataclass(frozen=True)
