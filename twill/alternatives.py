@@ -62,13 +62,13 @@ def alternatives(compiled: Compiled, count: int, time_limit: float, tell: Callab
 
     with ctrl_c_stops() as stop:
         found = ties.find(compiled.schedule, count, SHARE * time_limit, tell, stop)
-        written = {_code(compiled.source): 1}
+        written = {code(compiled.source): 1}
         others = []
         for place, schedule in enumerate(found.schedules[1:], start=2):
             tell(f"writing kernel {place} of {len(found.schedules)}")
             other = Alternative(schedule, None, "stopped by Ctrl-C") if stop() else _written(compiled, schedule, place)
             if other.compiled is not None:
-                same = written.setdefault(_code(other.compiled.source), place)
+                same = written.setdefault(code(other.compiled.source), place)
                 if same != place:
                     other = replace(other, compiled=None, reason=f"its kernel is that of {same}")
             others.append(other)
@@ -159,6 +159,6 @@ def _written(compiled: Compiled, schedule: Schedule, place: int) -> Alternative:
     return Alternative(made.schedule, made)
 
 
-def _code(source: str) -> str:
+def code(source: str) -> str:
     """What a module does: its text without comments and the docstring, which draws the schedule."""
     return ast.dump(ast.Module(ast.parse(source).body[1:], []))

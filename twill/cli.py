@@ -13,6 +13,7 @@ from twill.commands.explain import explain
 from twill.commands.machines import machines
 from twill.commands.schedule import schedule
 from twill.commands.show import show
+from twill.commands.tune import tune
 from twill.commands.verify import verify
 from twill.exits import Commands
 from twill.timeline_command import timeline
@@ -25,7 +26,7 @@ def main() -> None:
 
 
 for command in (
-    compile_command, schedule, show, timeline, explain, certify, verify, machines, calibrate, bench_problems,
+    compile_command, schedule, show, timeline, explain, certify, verify, machines, calibrate, bench_problems, tune,
 ):  # fmt: skip
     main.add_command(command)
 
