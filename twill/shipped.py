@@ -40,10 +40,50 @@ def _attention() -> Iterable[Variant]:
                 yield Variant(name, "attention.py", {"D": head, "CAUSAL": causal}, {"dtype": dtype})
 
 
+def _attention_operator() -> Iterable[Variant]:
+    """What `twill.ops.attention` launches beside `attention_dq_d128`: forward with lse, dK and dV, dQ."""
+    for dtype in ("fp16", "bf16"):
+        for head in (64, 128):
+            for causal in (False, True):
+                name = f"d{head}{'_causal' if causal else ''}_{dtype}"
+                constants = {"D": head, "CAUSAL": causal}
+                yield Variant(f"attention_fwd_{name}", "attention_fwd.py", constants, {"dtype": dtype})
+                yield Variant(f"attention_dkdv_{name}", "attention_dkdv.py", constants, {"dtype": dtype})
+                if head != 128 or causal:
+                    yield Variant(f"attention_dq_{name}", "attention_dq.py", constants, {"dtype": dtype})
+        windowed = {"D": 128, "CAUSAL": True, "WINDOWED": True}
+        yield Variant(f"attention_fwd_d128_causal_windowed_{dtype}", "attention_fwd.py", windowed, {"dtype": dtype})
+
+
+def _experts() -> Iterable[Variant]:
+    """What `twill.ops.grouped_matmul` launches: the product, with transposed weights, with SwiGLU, its gradient."""
+    for dtype in ("fp16", "bf16"):
+        for transposed in (False, True):
+            name = f"grouped_matmul{'_transposed' if transposed else ''}_{dtype}"
+            options = {"dtype": dtype, "TRANSPOSED": transposed}
+            yield Variant(name, "grouped_matmul.py", {"TRANSPOSED": transposed}, options)
+        yield Variant(f"grouped_swiglu_{dtype}", "grouped_swiglu.py", {}, {"dtype": dtype})
+        yield Variant(f"grouped_weight_gradient_{dtype}", "grouped_weight_gradient.py", {}, {"dtype": dtype})
+
+
 VARIANTS: tuple[Variant, ...] = (
     *_attention(),
+    *_attention_operator(),
+    *_experts(),
     *(Variant(f"attention_dq_d128_{dtype}", "attention_dq.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
     *(Variant(f"matmul_{dtype}", "matmul.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
+    *(
+        Variant(f"{name}_{dtype}", f"{name}.py", {}, {"dtype": dtype})
+        for name in ("symmetric_matmul", "symmetric_polynomial", "scaled_add_matmul")
+        for dtype in ("fp16", "bf16")
+    ),
+    *(Variant(f"matmul_residual_{dtype}", "matmul_residual.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
+    *(
+        Variant(f"sinkhorn_d{size}_{dtype}", "sinkhorn.py", {"D": size}, {"dtype": dtype})
+        for size in (64, 128)
+        for dtype in ("fp16", "bf16")
+    ),
+    *(Variant(f"sinkhorn_dense_{dtype}", "sinkhorn_dense.py", {}, {"dtype": dtype}) for dtype in ("fp32", "bf16")),
 )
 
 
