@@ -27,9 +27,9 @@ class Family:
     """What is known of one kernel file beside the file itself.
 
     checks: example options of the launches that are judged. timings: of those that are timed, from
-    the launch's constants. timeline: of the one whose ops are timed: 64 iterations, more programs than
+    the launch's constants. timeline: of the one whose ops are timed: 64 iterations or more, more programs than
     SMs. flops: floating-point operations of the two-dimensional products of a launch (masked pairs not
-    counted). reduction_length: terms summed into one output.
+    counted), of the elements of one without products. reduction_length: terms summed into one output.
     """
 
     checks: tuple[Sizes, ...]
@@ -42,6 +42,9 @@ class Family:
 def _pairs(arguments: Mapping[str, Any]) -> float:
     """Pairs of a query and a key that it sees, over all heads."""
     heads, queries, keys = (arguments[name] for name in ("H", "M", "N"))
+    if arguments.get("WINDOWED"):  # causal too
+        seen = (min(i + 1, keys) - min(max(0, i - arguments["window"] + 1), keys) for i in range(queries))
+        return float(heads * sum(seen))
     if not arguments["CAUSAL"]:
         return float(heads * queries * keys)
     full = min(queries, keys)
@@ -64,6 +67,64 @@ _ATTENTION_CHECKS: tuple[Sizes, ...] = (
     {"H": 2, "M": 1024, "N": 256},
 )
 
+_POINTS_CHECKS: tuple[Sizes, ...] = (
+    {"N": 1, "M": 1},
+    {"N": 128, "M": 128},
+    {"N": 256, "M": 384},
+    {"N": 200, "M": 77},
+    {"N": 129, "M": 641},
+    {"N": 1000, "M": 1031},
+    {"N": 8192, "M": 4096},
+)
+
+_MATMUL = Family(
+    # K of 0, 1, 2, 3 and more tiles of 64; ragged rows, columns and terms.
+    checks=(
+        {"M": 256, "N": 512, "K": 0},
+        {"M": 128, "N": 256, "K": 64},
+        {"M": 256, "N": 256, "K": 128},
+        {"M": 256, "N": 512, "K": 192},
+        {"M": 1, "N": 8, "K": 8},
+        {"M": 200, "N": 264, "K": 168},
+        {"M": 1000, "N": 1016, "K": 1000},
+        {"M": 512, "N": 1024, "K": 512},
+        {"M": 4096, "N": 4096, "K": 4096},
+    ),
+    timings=lambda a: (
+        {"M": 2048, "N": 2048, "K": 2048},
+        {"M": 4096, "N": 4096, "K": 4096},
+        {"M": 8192, "N": 8192, "K": 8192},
+        {"M": 8192, "N": 8192, "K": 1024},
+    ),
+    timeline={"M": 2048, "N": 4096, "K": 4096},
+    flops=lambda a: 2.0 * a["M"] * a["N"] * a["K"],
+    reduction_length=lambda a: int(a["K"]),
+)
+
+_GROUPED_CHECKS: tuple[Sizes, ...] = (
+    {"P": 128, "K": 64, "N": 8, "E": 1},
+    {"P": 384, "K": 0, "N": 256, "E": 2},
+    {"P": 256, "K": 64, "N": 264, "E": 1},
+    {"P": 640, "K": 128, "N": 512, "E": 3},
+    {"P": 1280, "K": 192, "N": 1000, "E": 4},
+    {"P": 4224, "K": 1024, "N": 1024, "E": 9},
+)
+
+
+def _expert_rows(arguments: Mapping[str, Any]) -> int:
+    """Rows that have an expert: all but those of the last tile."""
+    return int(arguments["P"]) - 128
+
+
+def _grouped_timings(_: Mapping[str, Any]) -> tuple[Sizes, ...]:
+    """Few and many rows an expert, and few experts with large weights."""
+    return (
+        {"P": 2176, "K": 2048, "N": 2048, "E": 16},
+        {"P": 16512, "K": 2048, "N": 2048, "E": 16},
+        {"P": 16512, "K": 4096, "N": 4096, "E": 8},
+    )
+
+
 FAMILIES: Mapping[str, Family] = {
     "attention.py": Family(
         checks=_ATTENTION_CHECKS,
@@ -80,28 +141,124 @@ FAMILIES: Mapping[str, Family] = {
         flops=lambda a: 6 * a["D"] * _pairs(a),
         reduction_length=lambda a: max(a["N"], a["D"]),
     ),
-    "matmul.py": Family(
-        # K of 0, 1, 2, 3 and more tiles of 64; ragged rows, columns and terms.
+    "attention_fwd.py": Family(
+        # Heads in whole groups and not; a window that ends within a tile, and queries beyond the last key.
         checks=(
-            {"M": 256, "N": 512, "K": 0},
-            {"M": 128, "N": 256, "K": 64},
-            {"M": 256, "N": 256, "K": 128},
-            {"M": 256, "N": 512, "K": 192},
-            {"M": 1, "N": 8, "K": 8},
-            {"M": 200, "N": 264, "K": 168},
-            {"M": 1000, "N": 1016, "K": 1000},
-            {"M": 512, "N": 1024, "K": 512},
-            {"M": 4096, "N": 4096, "K": 4096},
+            *_ATTENTION_CHECKS,
+            {"H": 8, "G": 4, "M": 512, "N": 512, "window": 129},
+            {"H": 2, "M": 512, "N": 128, "window": 60},
+        ),
+        timings=_tokens((1024, 4096, 16384)),
+        timeline={"H": 4, "M": 8192, "N": 8192, "window": 8192},
+        flops=lambda a: 4 * a["D"] * _pairs(a),
+        reduction_length=lambda a: max(a["N"], a["D"]),
+    ),
+    "attention_dkdv.py": Family(
+        checks=(*_ATTENTION_CHECKS, {"H": 2, "G": 3, "M": 256, "N": 384}, {"H": 2, "G": 2, "M": 384, "N": 256}),
+        timings=_tokens((1024, 4096, 8192)),
+        timeline={"H": 8, "M": 4096, "N": 4096},
+        flops=lambda a: 8 * a["D"] * a["G"] * _pairs(a),
+        reduction_length=lambda a: max(a["G"] * a["M"], a["D"]),
+    ),
+    "symmetric_matmul.py": Family(
+        # Terms of 0, 1, 2, 3 and more tiles of 32; less than a tile, one on the diagonal, ragged rows and terms.
+        checks=(
+            {"BATCH": 2, "M": 256, "N": 0},
+            {"BATCH": 1, "M": 128, "N": 32},
+            {"BATCH": 2, "M": 512, "N": 64},
+            {"BATCH": 3, "M": 256, "N": 96},
+            {"BATCH": 1, "M": 16, "N": 16},
+            {"BATCH": 2, "M": 400, "N": 176},
+            {"BATCH": 1, "M": 1000, "N": 1016},
+            {"BATCH": 2, "M": 2048, "N": 512},
         ),
         timings=lambda a: (
-            {"M": 2048, "N": 2048, "K": 2048},
-            {"M": 4096, "N": 4096, "K": 4096},
-            {"M": 8192, "N": 8192, "K": 8192},
-            {"M": 8192, "N": 8192, "K": 1024},
+            {"BATCH": 1, "M": 4096, "N": 4096},
+            {"BATCH": 1, "M": 8192, "N": 8192},
+            {"BATCH": 1, "M": 4096, "N": 16384},
+            {"BATCH": 64, "M": 1024, "N": 1024},
         ),
-        timeline={"M": 2048, "N": 4096, "K": 4096},
-        flops=lambda a: 2.0 * a["M"] * a["N"] * a["K"],
+        timeline={"BATCH": 1, "M": 4096, "N": 2048},
+        # Of the whole product: what a kernel that computes all of it would have to reach.
+        flops=lambda a: 2.0 * a["BATCH"] * a["M"] ** 2 * a["N"],
+        reduction_length=lambda a: int(a["N"]),
+    ),
+    "symmetric_polynomial.py": Family(
+        checks=tuple(
+            {"BATCH": batch, "M": m} for batch, m in ((1, 16), (2, 64), (1, 96), (3, 256), (2, 400), (1, 1000))
+        ),
+        timings=lambda a: (
+            {"BATCH": 1, "M": 4096},
+            {"BATCH": 1, "M": 8192},
+            {"BATCH": 64, "M": 1024},
+        ),
+        timeline={"BATCH": 3, "M": 2048},
+        flops=lambda a: 2.0 * a["BATCH"] * a["M"] ** 3,
+        reduction_length=lambda a: int(a["M"]),
+    ),
+    "scaled_add_matmul.py": Family(
+        checks=(
+            {"BATCH": 1, "M": 16, "N": 16},
+            {"BATCH": 2, "M": 128, "N": 256},
+            {"BATCH": 3, "M": 192, "N": 512},
+            {"BATCH": 2, "M": 400, "N": 176},
+            {"BATCH": 1, "M": 1000, "N": 1016},
+            {"BATCH": 1, "M": 1024, "N": 4096},
+        ),
+        timings=lambda a: (
+            {"BATCH": 1, "M": 4096, "N": 4096},
+            {"BATCH": 1, "M": 4096, "N": 16384},
+            {"BATCH": 64, "M": 1024, "N": 1024},
+        ),
+        timeline={"BATCH": 1, "M": 4096, "N": 4096},
+        flops=lambda a: 2.0 * a["BATCH"] * a["M"] ** 2 * a["N"],
+        reduction_length=lambda a: int(a["M"]),
+    ),
+    "grouped_matmul.py": Family(
+        # Tiles without an expert alone and at the end; 0, 1, 2, 3 and more tiles of K; ragged columns.
+        checks=_GROUPED_CHECKS,
+        timings=_grouped_timings,
+        timeline={"P": 4224, "K": 4096, "N": 2048, "E": 8},
+        flops=lambda a: 2.0 * _expert_rows(a) * a["K"] * a["N"],
         reduction_length=lambda a: int(a["K"]),
+    ),
+    "grouped_swiglu.py": Family(
+        checks=_GROUPED_CHECKS,
+        timings=_grouped_timings,
+        timeline={"P": 4224, "K": 4096, "N": 1024, "E": 8},
+        flops=lambda a: 4.0 * _expert_rows(a) * a["K"] * a["N"],
+        reduction_length=lambda a: int(a["K"]),
+    ),
+    "grouped_weight_gradient.py": Family(
+        # The second expert has no rows; one has all of them.
+        checks=(
+            {"P": 128, "K": 128, "N": 8, "E": 1},
+            {"P": 256, "K": 128, "N": 264, "E": 2},
+            {"P": 640, "K": 256, "N": 512, "E": 3},
+            {"P": 1280, "K": 384, "N": 1000, "E": 4},
+            {"P": 4224, "K": 1024, "N": 1024, "E": 9},
+        ),
+        timings=_grouped_timings,
+        timeline={"P": 8192, "K": 2048, "N": 2048, "E": 3},
+        flops=lambda a: 2.0 * a["P"] * a["K"] * a["N"],
+        reduction_length=lambda a: a["P"] // max(a["E"] - 1, 1) + 128,
+    ),
+    "matmul.py": _MATMUL,
+    "matmul_residual.py": _MATMUL,
+    "sinkhorn.py": Family(
+        checks=_POINTS_CHECKS,
+        timings=lambda a: ({"N": 4096, "M": 4096}, {"N": 16384, "M": 16384}, {"N": 65536, "M": 65536}),
+        timeline={"N": 17024, "M": 8192},
+        flops=lambda a: 2.0 * a["D"] * a["N"] * a["M"],
+        reduction_length=lambda a: max(a["M"], a["D"]),
+    ),
+    "sinkhorn_dense.py": Family(
+        # Rows of TMA's 16 bytes.
+        checks=tuple({**sizes, "M": -(-sizes["M"] // 8) * 8} for sizes in _POINTS_CHECKS),
+        timings=lambda a: ({"N": 4096, "M": 4096}, {"N": 16384, "M": 16384}),
+        timeline={"N": 8512, "M": 8192},
+        flops=lambda a: 5.0 * a["N"] * a["M"],
+        reduction_length=lambda a: int(a["M"]),
     ),
 }
 

@@ -87,13 +87,15 @@ def check_shape(kernel: cases.Kernel, sizes: cases.Sizes, device: str) -> Outcom
 def error_over_tolerance(found: torch.Tensor, exact: torch.Tensor, reduction_length: int) -> float:
     """Largest error divided by its tolerance; infinite where `found` is NaN.
 
-    found: [..., rows, columns] in the kernel's dtype; exact: the same shape in float64. The scale of
+    found: [..., rows, columns] or [rows] in the kernel's dtype; exact: the same shape in float64. The scale of
     the tolerance is taken for each tile of 128 rows: the rows of causal attention shrink as they see
     more keys, and one scale for all would excuse a lost tile in the last of them.
     """
     import torch
 
     allowed = tolerance(_NAMES[str(found.dtype)], reduction_length)
+    if exact.dim() == 1:
+        found, exact = found[:, None], exact[:, None]
     worst = 0.0
     for start in range(0, exact.shape[-2], TILE_ROWS):
         truth = exact[..., start : start + TILE_ROWS, :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from statistics import median
 from typing import Any
 
@@ -213,8 +213,96 @@ def _matmul(arguments: Mapping[str, Any], flops: float) -> Peers:
     return [("torch.matmul", plain), ("torch addmm + activation", whole)]
 
 
+def _matmul_residual(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """The product and its epilogue as separate operators."""
+    a = arguments
+
+    def whole() -> Contender:
+        import torch
+
+        bias = a["bias"].to(a["a"].dtype)
+        return Contender(
+            "torch addmm + residual", lambda: torch.addmm(bias, a["a"], a["b"]) + a["residual"], flops, "no activation"
+        )
+
+    return [("torch addmm + residual", whole)]
+
+
+def _sinkhorn(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """The half step with its matrix in memory, by cuBLAS and torch.logsumexp."""
+    a = arguments
+    name = "torch addmm + logsumexp"
+
+    def whole() -> Contender:
+        import torch
+
+        h = a["h"][: a["M"]].to(a["x"].dtype)
+
+        def call() -> torch.Tensor:
+            z = torch.addmm(h, a["x"], a["y"].mT, alpha=2).float()
+            return a["shift"] - a["eps"] * (z / a["eps"]).logsumexp(1)
+
+        return Contender(name, call, flops, "the products rounded to 16 bits")
+
+    return [(name, whole)]
+
+
+def _sinkhorn_dense(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """The half step by torch.logsumexp."""
+    a = arguments
+
+    def call() -> object:
+        return a["shift"] - a["eps"] * ((a["h"][: a["M"]] - a["cost"]) / a["eps"]).logsumexp(1)
+
+    return [("torch.logsumexp", lambda: Contender("torch.logsumexp", call, flops))]
+
+
+def _grouped(arguments: Mapping[str, Any], flops: float, kind: str) -> Peers:
+    """torch._grouped_mm, and a loop over the experts that knows their rows beforehand (no wait for the GPU).
+
+    kind: "plain", "swiglu" (the activation is an operator of its own then) or "gradient".
+    """
+    import torch
+
+    a = arguments
+    rows = a["x"][: a["P"]]
+    if kind == "gradient":
+        bounds = a["offsets"]
+    else:
+        w = a["w"].mT if a.get("TRANSPOSED") else a["w"]
+        counts = [int((a["experts"] == e).sum()) * 128 for e in range(a["E"])]
+        bounds = torch.tensor([0, *counts], device=rows.device).cumsum(0).to(torch.int32)
+    on_host = bounds.tolist()
+    ranges = list(pairwise(on_host))
+
+    def finished(y: torch.Tensor) -> torch.Tensor:
+        if kind != "swiglu":
+            return y
+        gate, up = y.chunk(2, dim=-1)
+        return torch.nn.functional.silu(gate) * up
+
+    def grouped() -> object:
+        if kind == "gradient":
+            return torch._grouped_mm(rows.mT, a["dy"], offs=bounds[1:])
+        return finished(torch._grouped_mm(rows, w, offs=bounds[1:]))
+
+    def loop() -> object:
+        if kind == "gradient":
+            return [rows[begin:end].mT @ a["dy"][begin:end] for begin, end in ranges]
+        return [finished(rows[begin:end] @ w[e]) for e, (begin, end) in enumerate(ranges)]
+
+    calls = {"torch._grouped_mm": grouped, "loop over experts": loop}
+    return [(name, partial(Contender, name, call, flops)) for name, call in calls.items()]
+
+
 _PEERS: Mapping[str, Callable[[Mapping[str, Any], float], Peers]] = {
     "attention.py": _attention,
     "attention_dq.py": _attention_dq,
+    "grouped_matmul.py": partial(_grouped, kind="plain"),
+    "grouped_swiglu.py": partial(_grouped, kind="swiglu"),
+    "grouped_weight_gradient.py": partial(_grouped, kind="gradient"),
     "matmul.py": _matmul,
+    "matmul_residual.py": _matmul_residual,
+    "sinkhorn.py": _sinkhorn,
+    "sinkhorn_dense.py": _sinkhorn_dense,
 }
