@@ -134,10 +134,11 @@ def test_every_family_is_checked_at_the_edges():
     assert {"H": 2, "M": 128, "N": 0} in FAMILIES["attention_dq.py"].checks
 
 
-def test_arguments_that_a_kernel_was_not_compiled_for_are_refused():
+def test_arguments_that_a_kernel_was_not_compiled_for_are_refused(monkeypatch):
     """Before any launch: another dtype, sizes that are no multiple of a tile."""
     (variant,) = [variant for variant in VARIANTS if variant.name == "attention_d128_fp16"]
     kernel = load(variant)
+    monkeypatch.setitem(kernel.launch.__globals__, "DEVICE_TYPE", None)
     given = arguments(kernel, {"H": 1, "M": 128, "N": 128}, "cpu")
     with pytest.raises(ValueError, match=r"q must be torch\.float16"):
         kernel.launch(**{**given, "q": given["q"].float()})
