@@ -31,9 +31,9 @@ from twill.ir.text import parse_graph
 from twill.schedule import files
 from twill.schedule.lifetimes import register_lives
 from twill.schedule.modulo import peak
-from twill.shipped import VARIANTS, Variant, module_path, schedule_path
+from twill.shipped import EXAMINED, Variant, module_path, schedule_path
 
-NAMES = tuple(variant.name for variant in VARIANTS)
+NAMES = tuple(variant.name for variant in EXAMINED)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def main(kernels: tuple[str, ...], output: Path | None) -> None:
     console = record.console()
     rows: list[Row] = []
     codes: dict[str, Any] = {}
-    wanted = [variant for variant in VARIANTS if not kernels or variant.name in kernels]
+    wanted = [variant for variant in EXAMINED if not kernels or variant.name in kernels]
     with ctrl_c_stops() as stop:
         for variant in wanted:
             if stop():
@@ -162,7 +162,7 @@ def main(kernels: tuple[str, ...], output: Path | None) -> None:
         {**asdict(row), "estimate": row.estimate, "difference": row.difference, "besides_values": row.besides}
         for row in rows
     ]
-    facts = {"complete": len(codes) == len(VARIANTS)}
+    facts = {"complete": len(codes) == len(EXAMINED)}
     path = record.write("register_error", {"summary": summary(rows), "groups": lines, "kernels": codes}, output, facts)
     console.print(f"wrote {path}", highlight=False)
 

@@ -109,7 +109,11 @@ def test_a_timeline_asks_for_the_familys_sizes(monkeypatch, tmp_path):
     assert {"M=2048", "N=4096", "K=4096"} <= set(words)
 
 
-@pytest.mark.parametrize("source", sorted(FAMILIES))
+# The trip counts of these follow contents or sizes that the stored example fixes: their timelines stay short.
+SHORT = {"grouped_matmul.py", "grouped_swiglu.py", "grouped_weight_gradient.py", "sinkhorn.py", "sinkhorn_dense.py"}
+
+
+@pytest.mark.parametrize("source", sorted(FAMILIES.keys() - SHORT))
 def test_a_timeline_has_iterations_enough(source):
     """More programs than an H100 has SMs, the last of each quarter of them with the 64 iterations that are kept."""
     variants = [variant for variant in VARIANTS if variant.source == source]

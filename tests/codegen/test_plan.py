@@ -176,7 +176,7 @@ def test_isolation_leaves_less_in_flight(name):
 
     flights = [max(most(role.body) for role in planned(name, isolation=level).roles) for level in range(len(ISOLATION))]
     assert flights == sorted(flights, reverse=True)
-    assert flights[-1] == 1
+    assert flights[-1] == min(1, flights[0])  # a kernel without MMAs has none in flight
 
 
 def test_a_value_in_registers_that_changes_groups_is_refused():
