@@ -31,7 +31,8 @@ class RoleCode:
     quotas: registers per thread that setmaxnreg gives it, in code order. live: most general registers
     that hold a value still to be read at one instruction (nvdisasm's own analysis). live_in_loop: the
     same in loops with a wgmma. highest: most registers addressed, the highest register's number plus
-    one. spill_bytes: local memory that its instructions store and load, each counted once.
+    one; a value that a role only keeps for the dispatcher is live in it but not addressed. spill_bytes:
+    local memory that its instructions store and load, each counted once.
     """
 
     instructions: int
