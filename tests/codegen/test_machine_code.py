@@ -48,6 +48,9 @@ def test_no_spills_and_hgmma(variant):
     assert code.stack_bytes == 0
     multiplies = any(op.unit == "TC" for op in schedule.problem.ops)
     assert (code.hgmma > 0) == multiplies
+    if not code.roles:  # nvdisasm does not count the live registers of some kernels that use all
+        assert code.registers == 255
+        return
     # The disassembly shows the code of every role: those that compute have a wgmma in a loop, the loader has none.
     roles = code.roles[: len(schedule.groups)]
     computing = sorted((not group.producer for group in schedule.groups), reverse=True)
