@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from rich.table import Table
 from benchmarks import record
 from benchmarks.compile_stages import CASES, STAGES
 from benchmarks.samples import Summary, summarize
+from twill import processes
 
 _TIMEOUT_SECONDS = 600
 
@@ -62,16 +62,11 @@ def fresh_process(name: str) -> dict[str, Any]:
         answer = Path(folder, "answer.json")
         command = [sys.executable, "-m", "benchmarks.compile_stages", name, str(answer)]
         environment = {**os.environ, "TRITON_CACHE_DIR": str(Path(folder, "cache"))}
-        try:
-            done = subprocess.run(
-                command, cwd=record.ROOT, env=environment, capture_output=True, text=True,
-                timeout=_TIMEOUT_SECONDS, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise click.ClickException(f"compiling {name} took more than {_TIMEOUT_SECONDS} s") from None
-        if done.returncode or not answer.is_file():
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise click.ClickException(f"compiling {name} failed: {lines[-1]}")
+        ended = processes.run(command, _TIMEOUT_SECONDS, record.ROOT, environment)
+        if ended.code is None:
+            raise click.ClickException(f"compiling {name} took more than {_TIMEOUT_SECONDS} s")
+        if ended.code or not answer.is_file():
+            raise click.ClickException(f"compiling {name} failed: {ended.last_line or ended.how}")
         found: dict[str, Any] = json.loads(answer.read_text())
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from commands import GRAPH
 
 from twill.cli import main
+from twill.schedule.document import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SWIGLU = Path(__file__).parent / "kernels_for_tests" / "swiglu.py"
@@ -157,3 +159,41 @@ def test_verify_of_another_module(refused, pair):
     refused(2, ["kernel.py", "no launcher swiglu"], "verify", pair("x = 1\n"))
     refused(2, ["kernel.py:1:7", "syntax error"], "verify", pair("def f(:\n"))
     refused(2, ["kernel.py: swiglu is a kernel here", "twill compile"], "verify", pair(SWIGLU.read_text()))
+
+
+def test_a_name_that_is_too_long_and_an_empty_one(refused, pair, tmp_path):
+    refused(2, ["File name too long"], "verify", tmp_path / ("x" * 300 + ".py"))
+    pair()
+    refused(2, ["cannot be written", "directory"], "show", tmp_path / "kernel.json", "-o", "")
+
+
+def test_a_pipe_is_written_to_and_stays_one(pair, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pair()
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_text(pipe, "all of it")
+        assert os.read(reader, 100) == b"all of it"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda data: data["launch"]["arguments"].pop(0), ["the launch has no argument"]),
+        (lambda data: data["launch"].update(arguments=[1]), ["cannot be read"]),
+        (lambda data: data["problem"]["ops"][0].update(members=["no_such"]), ["the graph has no `no_such`"]),
+        (lambda data: data["problem"]["ops"][0].update(members=[]), ["is in the loop and not scheduled"]),
+        (lambda data: data["provenance"].update(isolation="much"), ["provenance.isolation", "not a whole number"]),
+        (lambda data: data["provenance"].update(form={"cuts": {"a": 1}, "turns": True}), ["provenance.form.cuts"]),
+    ],
+)
+def test_a_kernel_that_is_not_the_schedules(refused, compiled_folder, pair, tmp_path, change, says):
+    data = json.loads((compiled_folder / "swiglu_hopper.json").read_text())
+    change(data)
+    module = pair(**data)
+    refused(2, ["kernel.json", *says], "show", tmp_path / "kernel.json", "--simulated")
+    refused(2, ["kernel.json", *says], "verify", module)

@@ -13,10 +13,10 @@ from twill.commands.explain import explain
 from twill.commands.machines import machines
 from twill.commands.schedule import schedule
 from twill.commands.show import show
+from twill.commands.timeline import timeline
 from twill.commands.tune import tune
 from twill.commands.verify import verify
 from twill.exits import Commands
-from twill.timeline_command import timeline
 
 
 @click.group("twill", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

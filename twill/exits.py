@@ -37,6 +37,9 @@ class Commands(click.Group):
             self._refuse(ctx, "interrupted.", 130)
         except BrokenPipeError:
             ctx.exit(0)
+        except OSError as error:  # a name too long, a disk that is full: whatever no command foresees
+            where = f"{error.filename}: " if error.filename else ""
+            self._refuse(ctx, f"{where}{error.strerror or error}.", InputError.exit_code)
 
     @staticmethod
     def _refuse(ctx: click.Context, message: str, exit_code: int) -> None:
@@ -97,6 +100,6 @@ def check_writable(folder: Path, output: str | None = None) -> None:
     except OSError as error:
         raise InputError(
             f"nothing can be written to {existing}: {error.strerror}.",
-            hint="Give another place with -o.",
+            hint="Give another place.",
             location=output or str(folder),
         ) from None

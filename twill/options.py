@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class AtLeast(click.FloatRange):
+    """A number that is not below the least one; what is no number at all, nan, is none."""
+
+    def __init__(self, least: float) -> None:
+        super().__init__(min=least)
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
+        found: float = super().convert(value, parameter, ctx)
+        if isnan(found):
+            self.fail(f"{value} is not in the range x>={self.min:g}.", parameter, ctx)
+        return found
+
 
 SEEDS = 3  # interleavings tried by default
 
@@ -32,7 +47,7 @@ def time_limit_option(
         default=seconds,
         show_default=True,
         metavar="SECONDS",
-        type=click.FloatRange(min=0.1),
+        type=AtLeast(0.1),
         help=help,
     )
 
@@ -48,6 +63,17 @@ def named_values(ctx: click.Context, parameter: click.Parameter, values: tuple[s
     return found
 
 
+def _sizes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Refused before long work: what is no positive whole number."""
+    found = named_values(ctx, parameter, values)
+    if found:
+        from twill.simulate.sizes import whole_size
+
+        for name, text in found.items():
+            whole_size(name, text)
+    return found
+
+
 def sizes_option(more: str = "") -> Callable[[Command], Command]:
     """--size NAME=VALUE, many times; more: what help adds."""
     return click.option(
@@ -55,7 +81,7 @@ def sizes_option(more: str = "") -> Callable[[Command], Command]:
         "sizes",
         multiple=True,
         metavar="NAME=VALUE",
-        callback=named_values,
+        callback=_sizes,
         help=f"Predict for this value of an integer argument of the kernel, such as M=8192{more}.",
     )
 

@@ -36,8 +36,8 @@ def time_all(kernel: cases.Kernel, report: Report) -> None:
     """Time every shape beside the contenders."""
     import torch
 
-    from benchmarks.gpu.timer import CudaTimer
     from benchmarks.gpu.timing import clocks_under_load, time_shape
+    from twill.measure.timer import CudaTimer
 
     timer = CudaTimer()
     constants = cases.arguments(kernel, kernel.family.checks[0], "cpu")

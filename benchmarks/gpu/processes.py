@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import ROOT
+from twill.processes import run, signal_name
 
 
 def run_kernel(name: str, check_seconds: float, timing_seconds: float | None) -> dict[str, Any]:
@@ -39,11 +37,6 @@ def timed(name: str, result: dict[str, Any], seconds: float) -> dict[str, Any]:
     return {**result, "timings": entries[1:], "timing_failure": failure}
 
 
-def run_command(command: Sequence[str], timeout_seconds: float) -> str:
-    """How a command failed, with the last line it wrote; "" when it did not. It is killed when it takes too long."""
-    return _supervised(command, timeout_seconds)
-
-
 def run_process(command: Sequence[str], timeout_seconds: float) -> tuple[list[dict[str, Any]], str]:
     """The objects a child process reported to the file that is its last argument, and how it failed ("" if it did not).
 
@@ -51,32 +44,22 @@ def run_process(command: Sequence[str], timeout_seconds: float) -> tuple[list[di
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report")
-        failure = _supervised([*command, str(report)], timeout_seconds)
+        failure = run_command([*command, str(report)], timeout_seconds)
         return _entries(report), failure
 
 
-def _supervised(command: Sequence[str], timeout_seconds: float) -> str:
-    """How a process failed, "" if it did not; one that takes too long is killed with all its own children."""
-    with tempfile.TemporaryDirectory() as folder:
-        errors = Path(folder, "errors")
-        with errors.open("w") as stream:
-            child = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=stream, start_new_session=True)
-            try:
-                code = child.wait(timeout_seconds)
-                return "" if code == 0 else _ending(code, errors)
-            except subprocess.TimeoutExpired:
-                return f"did not end within {timeout_seconds:g} s"
-            finally:
-                if child.poll() is None:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
+def run_command(command: Sequence[str], timeout_seconds: float) -> str:
+    """How a command failed, with the last line it wrote; "" when it did not.
 
-
-def _ending(code: int, errors: Path) -> str:
-    """How a process failed: its signal, or its exit code, and the last line it wrote."""
-    lines = errors.read_text(errors="replace").strip().splitlines()
-    how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return f"{how}: {lines[-1][:500]}" if lines else how
+    One that takes too long is killed with all its own children.
+    """
+    ended = run(command, timeout_seconds, ROOT, own_group=True)
+    if ended.code is None:
+        return f"did not end within {timeout_seconds:g} s"
+    if ended.code == 0:
+        return ""
+    how = f"ended by {signal_name(-ended.code)}" if ended.code < 0 else f"ended with {ended.how}"
+    return f"{how}: {ended.last_line}" if ended.last_line else how
 
 
 def _entries(report: Path) -> list[dict[str, Any]]:

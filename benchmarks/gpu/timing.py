@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks.gpu import cases
 from benchmarks.gpu.contenders import GENERATED, Contender, Unavailable, contenders
-from benchmarks.gpu.timer import Call, Timer
 from benchmarks.record import parse_gpu
 from benchmarks.samples import summarize
+from twill.measure.timer import Call, Timer
 
 ROUNDS = 5
 REPEATS = 20  # samples of each contender a round

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.contenders import reason
-from benchmarks.gpu.timer import CudaTimer
 from benchmarks.gpu.timing import clocks_under_load
 from benchmarks.ops.timings import time_work
 from benchmarks.ops.works import work_named
+from twill.measure.timer import CudaTimer
 
 
 def main(name: str, dtype: str, file: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from benchmarks.gpu.contenders import Contender, Unavailable
-from benchmarks.gpu.timer import Timer
 from benchmarks.gpu.timing import REPEATS, ROUNDS, Clocks, peak_tflops
 from benchmarks.ops.contenders import OWN, contenders
 from benchmarks.ops.works import Sizes, Work
 from benchmarks.samples import summarize
+from twill.measure.timer import Timer
 
 
 def time_work(

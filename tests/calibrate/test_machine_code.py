@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from twill.calibrate.build import CLOCK, Listing, disassemble
+from tests.calibrate.listing import CLOCK, Listing, disassemble
 from twill.calibrate.names import NAMES
 from twill.calibrate.probes import Probe, probes
 

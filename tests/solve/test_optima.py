@@ -18,10 +18,19 @@ from twill.schedule.problem import Dep, Op, Problem
 from twill.schedule.schedule import Schedule
 from twill.solve import TIERS, best, enumeration, optima, result, solve
 from twill.solve.difference import differences
-from twill.solve.signature import Signature, image, landmarks, same_shape, signature
+from twill.solve.signature import Signature, image, landmarks, signature
 from twill.solve.symmetry import exchanges
 from twill.solve.tiers import SCORES
 from twill.solve.variables import Solution
+
+
+def same_shape(a: Signature, b: Signature) -> bool:
+    """Whether two signatures have the same roles and orders, and so differ in stages and depths at most."""
+    return a.roles == b.roles and _orders(a) == _orders(b)
+
+
+def _orders(given: Signature) -> list[tuple[str, ...]]:
+    return [tuple(id for id, _ in cycle) for cycle in (*given.streams, *(cycle for _, cycle in given.units))]
 
 
 def vector(schedule: Schedule) -> tuple[int, ...]:

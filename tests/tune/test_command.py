@@ -166,3 +166,14 @@ def test_a_kernel_without_an_example(refused, tmp_path):
 def test_ray_that_is_not_installed(refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     refused(3, ["Ray is not installed", "twill[ray]"], "tune", TUNED, "--executor", "ray")
+
+
+def test_a_machine_without_code_is_refused_before_anything_is_compiled(refused, tmp_path):
+    says = ["no code is generated for `blackwell`", "--emit schedule"]
+    refused(3, says, "tune", TUNED, "--arch", "blackwell", "--cache", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("option", ["--margin", "--seconds", "--time-limit"])
+def test_nan_is_no_limit(option, tmp_path):
+    done = twill("tune", TUNED, option, "nan", "--cache", tmp_path / "cache", code=2)
+    assert f"'{option}': nan is not in the range x>=" in done.stderr

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -178,3 +178,42 @@ def test_exported_files_are_json_for_people(store, tmp_path):
     data = json.loads((tmp_path / "tuned.json").read_text())
     assert data["format"] == "twill-tuned/1"
     assert data["problems"][0]["about"]["kernel"] == "k"
+
+
+def entries(**changed):
+    """A file of results with one entry of each kind, some of them changed."""
+    about = {**asdict(PROBLEM), "versions": dict(PROBLEM.versions)}
+    kinds = {
+        "problems": {"problem": "k", "about": about, "date": "d"},
+        "builds": {"problem": "k", "point": "p", "answer": {"status": "ok", "candidates": []}, "date": "d"},
+        "times": {"problem": "k", "candidate": "c", "device": "X", "answer": OK, "date": "d"},
+    }
+    return {"format": "twill-tuned/1", **{name: [{**row, **changed.get(name, {})}] for name, row in kinds.items()}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"problems": {"about": {"kernel": "k"}}}, r"problems\[0\].about lacks arch"),
+        ({"builds": {"answer": {}}}, r"builds\[0\].answer lacks status"),
+        ({"builds": {"answer": {"status": "ok"}}}, r"builds\[0\].answer lacks candidates"),
+        ({"builds": {"answer": {"status": "ok", "candidates": [{"candidate": "c"}]}}}, "lacks differs, entry"),
+        ({"times": {"answer": {"status": "ok", "seconds": "1"}}}, r"times\[0\].answer lacks seconds"),
+    ],
+)
+def test_entries_that_say_too_little_are_not_taken(store, tmp_path, changed, says):
+    path = tmp_path / "tuned.json"
+    path.write_text(json.dumps(entries()))
+    whole = Store(tmp_path / "whole")
+    whole.prepare()
+    assert exchange.take(whole, path) == {"problems": 1, "builds": 1, "times": 1}
+    path.write_text(json.dumps(entries(**changed)))
+    with pytest.raises(InputError, match=says):
+        exchange.take(store, path)
+    assert store.problems() == {}
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="its folder is a file"):
+        Store(tmp_path / "file").problems()

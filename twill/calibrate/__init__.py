@@ -2,7 +2,7 @@
 
 `probes` lists the micro-benchmarks (Gluon kernels in `arithmetic`, `tensor_core`, `copies`, `hops`),
 `child` runs them in a process of its own that `run` watches, `derive` turns the readings into facts and
-judges each, `machine_file` writes them. `build` compiles a probe without a GPU.
+judges each, `machine_file` writes them.
 """
 
 from twill.calibrate.derive import Finding, derive

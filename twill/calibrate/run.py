@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from twill.calibrate.reading import Device, Reading
 from twill.errors import Unsupported
+from twill.processes import last_line
 
 SECONDS_PER_PROBE = 90.0  # most of it is compilation
 SECONDS_TO_START = 180.0
@@ -59,9 +60,9 @@ def measure(
                 finally:
                     running.kill()
             if measured is None:
-                raise Unsupported(f"the device could not be opened: {why or _last_line(errors)}.")
+                raise Unsupported(f"the device could not be opened: {why or _last_words(errors)}.")
             if left:
-                measured.failures[current or left[0]] = why or _last_line(errors)
+                measured.failures[current or left[0]] = why or _last_words(errors)
                 left.remove(current or left[0])
     assert measured is not None
     return measured
@@ -121,7 +122,6 @@ def _pass_on(stream: IO[str], lines: queue.Queue[str]) -> None:
     lines.put("")
 
 
-def _last_line(errors: IO[str]) -> str:
+def _last_words(errors: IO[str]) -> str:
     errors.seek(0)
-    lines = errors.read().strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "it ended without a word"
+    return last_line(errors.read()) or "it ended without a word"

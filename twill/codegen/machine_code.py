@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import re
 import subprocess
@@ -13,12 +12,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from twill.codegen import compat
 from twill.codegen.disassembly import RoleCode, roles_of
-from twill.errors import CheckFailed, InputError
+from twill.codegen.imported import imported
+from twill.errors import CheckFailed, InputError, Location, Unsupported
+from twill.machine import Machine
 from twill.machine import load as load_machine
 
 CAPABILITY = {"hopper": 90}
@@ -81,6 +81,16 @@ class _Captured:
         self.args, self.options = args, options
 
 
+def require_code(machine: Machine, location: str | Location) -> None:
+    """Raise Unsupported, naming the kernel at `location`, for a machine that no code is generated for."""
+    if machine.count("capability") not in CAPABILITY.values():
+        raise Unsupported(
+            f"no code is generated for `{machine.name}` yet, only for {', '.join(CAPABILITY)}.",
+            hint="Its schedule can be had: `twill compile --emit schedule`.",
+            location=location,
+        )
+
+
 def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], arch: str = "hopper") -> MachineCode:
     """Machine code of the kernel that launcher `name` in `path` launches for `arguments`.
 
@@ -94,7 +104,7 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
     if arch not in CAPABILITY:
         raise InputError(f"no code is generated for `{arch}`.", hint=f"Known: {', '.join(CAPABILITY)}.")
     began = time.perf_counter()
-    module = _import(Path(path))
+    module = imported(Path(path))
     kernel = getattr(module, f"{name}_kernel")
     captured = _Captured()
     setattr(module, f"{name}_kernel", captured)
@@ -139,15 +149,6 @@ def _innermost(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split())[:2000] or type(error).__name__
-
-
-def _import(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"twill_generated_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise InputError("is not a Python module.", location=str(path))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _signature(value: Any) -> str:

@@ -9,12 +9,12 @@ import click
 
 from twill.errors import CheckFailed
 from twill.exits import check_writable, end_with, print_json
-from twill.options import json_flag
+from twill.options import AtLeast, json_flag
 
 
 @click.command()
 @click.option("-o", "--output", metavar="FILE.toml", help="The machine file; by default named after the device.")
-@click.option("--time-limit", type=click.FloatRange(min=1), metavar="SECONDS",
+@click.option("--time-limit", type=AtLeast(1), metavar="SECONDS",
               help="Of all probes; the file then has what was measured until there.")  # fmt: skip
 @json_flag
 def calibrate(output: str | None, time_limit: float | None, as_json: bool) -> None:

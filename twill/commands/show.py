@@ -54,7 +54,7 @@ def show(
         from twill.simulate.report import shown, simulation_json
         from twill.simulate.subject import subject
 
-        about_it = subject(stored, sizes, arch)
+        about_it = subject(stored, sizes, arch, schedule_file)
         without = about_it.without
         found = about_it.simulate(spread, slowdown)
         prediction = about_it.predict(found)

@@ -10,7 +10,7 @@ import click
 
 from twill.errors import CheckFailed, InputError
 from twill.exits import check_writable, end_with, print_json
-from twill.options import json_flag, named_values, time_limit_option
+from twill.options import AtLeast, json_flag, named_values, time_limit_option
 
 
 @click.command()
@@ -22,11 +22,11 @@ from twill.options import json_flag, named_values, time_limit_option
               help="Set an option of the example, such as M=8192: its launch is what is timed.")  # fmt: skip
 @click.option("--best", default=2, show_default=True, metavar="NUMBER", type=click.IntRange(1, 100),
               help="Schedules of each tile size that are compiled.")  # fmt: skip
-@click.option("--margin", default=1.5, show_default=True, type=click.FloatRange(min=1.0),
+@click.option("--margin", default=1.5, show_default=True, type=AtLeast(1.0),
               help="Leave out what is predicted to take more than so many times the best one's time.")  # fmt: skip
 @click.option("--most", default=16, show_default=True, type=click.IntRange(min=1), help="Candidates that are timed.")
 @time_limit_option(60.0, "Time to solve each tile size.")
-@click.option("--seconds", default=120.0, show_default=True, type=click.FloatRange(min=1.0),
+@click.option("--seconds", default=120.0, show_default=True, type=AtLeast(1.0),
               help="After which a candidate on the GPU counts as hung.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="NUMBER",
               help="Tile sizes compiled at a time; by default one for each CPU core.")  # fmt: skip

@@ -121,16 +121,11 @@ def permuted(cga: Bases, order: Sequence[int]) -> Bases:
 def reshaped(cga: Bases, before: Sequence[int], after: Sequence[int]) -> Bases | None:
     """The bases of a tensor reshaped in row-major order; None when its parts are no longer boxes."""
     pieces = [extent // count for extent, count in zip(before, splits(cga, len(before)), strict=True)]
-    moved = []
-    for basis in cga:
-        flat = 0
-        for at, piece, extent in zip((0,) * (len(before) - len(basis)) + basis, pieces, before, strict=True):
-            flat = flat * extent + at * piece
-        place = []
-        for extent in reversed(after):
-            flat, at = divmod(flat, extent)
-            place.append(at)
-        moved.append(tuple(reversed(place)))
+    places = (
+        [at * piece for at, piece in zip((0,) * (len(before) - len(basis)) + basis, pieces, strict=True)]
+        for basis in cga
+    )
+    moved = [layouts.reshaped_place(place, before, after) for place in places]
     pieces = [extent // count for extent, count in zip(after, splits(moved, len(after)), strict=True)]
     if any(at % piece for place in moved for at, piece in zip(place, pieces, strict=True)):
         return None

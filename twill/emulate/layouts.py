@@ -246,3 +246,15 @@ def agree(a: object, b: object) -> bool:
 
 def _sliced_open(layout: object) -> bool:
     return isinstance(layout, SliceLayout) and is_open(layout.parent)
+
+
+def reshaped_place(place: Sequence[int], before: Sequence[int], after: Sequence[int]) -> list[int]:
+    """Where an element of a block of shape `before` is once the block is reshaped, in row-major order, to `after`."""
+    flat = 0
+    for at, extent in zip(place, before, strict=True):
+        flat = flat * extent + at
+    found = []
+    for extent in reversed(after):
+        flat, at = divmod(flat, extent)
+        found.append(at)
+    return found[::-1]

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twill.emulate.layouts import ANY, DistributedLinearLayout
+from twill.emulate.layouts import ANY, DistributedLinearLayout, reshaped_place
 
 Basis = list[int]
 
@@ -26,17 +26,7 @@ def reshaped(layout: Any, before: Sequence[int], after: Sequence[int]) -> Any:
     if not isinstance(layout, DistributedLinearLayout):
         return ANY
 
-    def change(basis: Basis) -> Basis:
-        flat = 0
-        for at, extent in zip(basis, before, strict=True):
-            flat = flat * extent + at
-        result = []
-        for extent in reversed(after):
-            flat, at = divmod(flat, extent)
-            result.append(at)
-        return result[::-1]
-
-    return _mapped(layout, change, after)
+    return _mapped(layout, lambda basis: reshaped_place(basis, before, after), after)
 
 
 def permuted(layout: Any, order: Sequence[int]) -> Any:

@@ -6,5 +6,6 @@ observed                 when each op began and ended, from its events; the same
 predicted                the events that the simulator expects at the same places
 comparison               interval, offsets, durations and latencies of both, and the differences
 page                     both timelines and the table in one HTML page
+timer                    seconds of work on a GPU, by CUDA events
 device, child            the run on a GPU, in a process of its own
 """

@@ -6,15 +6,12 @@ twin on the same arguments, and writes the measurement.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from math import ceil
 from pathlib import Path
 from statistics import median
 from types import ModuleType
@@ -22,16 +19,16 @@ from typing import Any
 
 from twill import __version__
 from twill.codegen.gluon import emit
+from twill.codegen.imported import imported
 from twill.errors import CheckFailed
 from twill.measure.arguments import launch_arguments
 from twill.measure.measurement import Measurement, Sample, decode, write
 from twill.measure.predicted import fingerprint
+from twill.measure.timer import CudaTimer
 from twill.measure.twin import clean_twin, plan_of
 from twill.schedule import files
 
 _REPEATS = 20
-_FLUSHED_BYTES = 1 << 28  # five times the L2 cache of an H100
-_FLUSH_SECONDS = 5e-5  # to write them takes longer, at the 4.8 TB/s of the fastest Hopper
 
 
 def measure(request: Mapping[str, Any]) -> Measurement:
@@ -57,8 +54,9 @@ def measure(request: Mapping[str, Any]) -> Measurement:
         records = twin(**arguments)
         torch.cuda.synchronize()
         differing = _differing(whole.name, expected, arguments)
-        seconds = _seconds(lambda: plain(**arguments))
-        timed_seconds = _seconds(lambda: twin(**arguments, twill_records=records))
+        timer = CudaTimer()
+        seconds = median(timer.samples(lambda: plain(**arguments), _REPEATS))
+        timed_seconds = median(timer.samples(lambda: twin(**arguments, twill_records=records), _REPEATS))
         records.zero_()
         twin(**arguments, twill_records=records)  # warm: this launch is the one that counts
         torch.cuda.synchronize()
@@ -86,12 +84,7 @@ def measure(request: Mapping[str, Any]) -> Measurement:
 
 def _imported(path: Path, source: str) -> ModuleType:
     path.write_text(source)
-    spec = importlib.util.spec_from_file_location(f"twill_measured_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return imported(path)
 
 
 def _differing(kernel: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -111,35 +104,6 @@ def _differing(kernel: str, expected: Mapping[str, Any], found: Mapping[str, Any
             raise CheckFailed(f"the timed twin of `{kernel}` computes another `{name}` than the kernel itself.")
         notes.append(f"The twin's `{name}` differs from the kernel's by up to {float(error):.2g}: another rounding.")
     return notes
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    """Median seconds of a launch with a cold L2 cache, by CUDA events.
-
-    A buffer larger than that cache is overwritten until the CPU has enqueued the launch, so that the time between the
-    events is the GPU's and not the CPU's.
-    """
-    import torch
-
-    call()
-    torch.cuda.synchronize()
-    began = time.perf_counter()
-    call()
-    enqueue = time.perf_counter() - began
-    torch.cuda.synchronize()
-    flushed = torch.empty(_FLUSHED_BYTES, dtype=torch.uint8, device="cuda")
-    flushes = min(50, 2 + ceil(2 * enqueue / _FLUSH_SECONDS))
-    taken = []
-    for _ in range(_REPEATS):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        for _ in range(flushes):
-            flushed.zero_()
-        start.record()
-        call()
-        end.record()
-        torch.cuda.synchronize()
-        taken.append(float(start.elapsed_time(end)) / 1e3)
-    return median(taken)
 
 
 def _grid(launch: Any, arguments: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from twill.errors import CheckFailed, Unsupported
 from twill.measure.measurement import Measurement, read
+from twill.processes import run
 
 CHILD = (sys.executable, "-m", "twill.measure.child")
 
@@ -37,7 +37,7 @@ def measure_on_device(
         if reason:
             raise Unsupported(reason, hint="Give a measured file with --measured, or measure on a machine with one.")
     with tempfile.TemporaryDirectory() as folder:
-        request, target, words = Path(folder, "request.json"), Path(folder, "measured.json"), Path(folder, "words")
+        request, target = Path(folder, "request.json"), Path(folder, "measured.json")
         request.write_text(
             json.dumps(
                 {
@@ -48,24 +48,12 @@ def measure_on_device(
                 }
             )
         )
-        with words.open("w") as stream:
-            command = [*child, str(request), str(target)]
-            # In the group of its parent: whoever kills that whole group frees the GPU too.
-            running = subprocess.Popen(command, stdout=stream, stderr=stream)
-            try:
-                code = running.wait(seconds)
-            except subprocess.TimeoutExpired:
-                message = f"timing did not end within {seconds:g} seconds and was stopped."
-                raise CheckFailed(
-                    message, hint="Does the kernel hang? `make gpu` runs it.", location=str(schedule)
-                ) from None
-            finally:
-                if running.poll() is None:
-                    running.kill()
-                    running.wait()
-        if code or not target.is_file():
-            lines = words.read_text(errors="replace").strip().splitlines()
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            last = lines[-1][:500] if lines else "it said nothing"
+        ended = run([*child, str(request), str(target)], seconds)
+        if ended.code is None:
+            message = f"timing did not end within {seconds:g} seconds and was stopped."
+            raise CheckFailed(message, hint="Does the kernel hang? `make gpu` runs it.", location=str(schedule))
+        if ended.code or not target.is_file():
+            how = f"signal {-ended.code}" if ended.code < 0 else ended.how
+            last = ended.last_line or "it said nothing"
             raise CheckFailed(f"timing ended with {how}: {last}", location=str(schedule))
         return read(target)

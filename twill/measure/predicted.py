@@ -42,7 +42,7 @@ def predicted(
     an SM runs as many of its programs at once as fit, as many as the kernel allows where none is given. Raises
     InputError for a schedule that no kernel is emitted for.
     """
-    about = subject(stored, {})
+    about = subject(stored, {}, location=location)
     kernel = about.kernel
     if kernel is None:
         hint = about.without or "Give a schedule that `twill compile` wrote."

@@ -12,8 +12,8 @@ from twill.codegen.gluon import emit
 from twill.codegen.plan import Plan, plan
 from twill.codegen.stamps import DETAILS, Stamps, instrumented
 from twill.errors import InputError
-from twill.frontend.launch import Launch, from_json
-from twill.ir.parser import parse_graph
+from twill.frontend.launch import Launch
+from twill.frontend.stored import stored_kernel
 from twill.schedule.files import ScheduleFile
 
 
@@ -30,16 +30,15 @@ class Twin:
 
 def plan_of(stored: ScheduleFile, location: str = "") -> tuple[Plan, Launch]:
     """The Plan of a schedule file and its launch. Raises InputError for a file without a kernel."""
-    if stored.graph is None or stored.launch is None:
+    kernel = stored_kernel(stored, location)
+    if kernel is None:
         raise InputError(
             "holds a schedule without its kernel, so there is nothing to run or to time.",
             hint="Give a schedule that `twill compile` wrote.",
             location=location,
         )
-    launch = from_json(stored.launch)
-    isolation = stored.schedule.provenance.get("isolation", 0)
-    assert isinstance(isolation, int)
-    return plan(parse_graph(stored.graph), stored.schedule, launch, isolation=isolation), launch
+    graph, launch = kernel
+    return plan(graph, stored.schedule, launch), launch
 
 
 def twin(

@@ -205,17 +205,26 @@ def write_json(path: str | Path, data: Mapping[str, Any]) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` as one whole: a reader sees the old file or the new one, never a part.
 
-    Raises InputError when the place cannot be written.
+    A device or a pipe such as /dev/stdout is written to, not replaced. Raises InputError when the place cannot be
+    written.
     """
     target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+        else:
+            _replace(target, text)
+    except OSError as error:
+        hint = "Does the folder exist, and may you write to it?"
+        raise InputError(f"cannot be written: {error.strerror or error}.", hint=hint, location=str(target)) from None
+
+
+def _replace(target: Path, text: str) -> None:
     temporary = target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "x", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, target)
-    except OSError as error:
-        hint = "Does the folder exist, and may you write to it?"
-        raise InputError(f"cannot be written: {error.strerror or error}.", hint=hint, location=str(path)) from None
     finally:
         with suppress(OSError):  # gone already when the rename went through
             temporary.unlink()

@@ -76,12 +76,10 @@ class Run:
         return max((*map(max, self.ended), *(piece.ended for piece in self.pieces)), default=0)
 
 
-def run(
-    schedule: Schedule, iterations: int, latency: LoadLatency | None = None, seed: int = 0, *, arrival: bool = False
-) -> Run:
+def run(schedule: Schedule, iterations: int, latency: LoadLatency | None = None, seed: int = 0) -> Run:
     """Simulate `iterations` iterations of a placed schedule; the same seed gives the same run."""
     latency = latency or LoadLatency()
-    return execute(schedule_program(schedule, iterations, latency, arrival=arrival), latency, seed)
+    return execute(schedule_program(schedule, iterations, latency), latency, seed)
 
 
 def execute(program: Program, latency: LoadLatency, seed: int = 0) -> Run:

@@ -8,11 +8,8 @@ from twill.simulate.latency import LoadLatency
 from twill.simulate.program import Key, Need, Program, Task
 
 
-def schedule_program(schedule: Schedule, iterations: int, latency: LoadLatency, *, arrival: bool = False) -> Program:
-    """`iterations` iterations of one thread block.
-
-    Units serve in the schedule's order; with `arrival` those without asynchronous ops serve who comes first.
-    """
+def schedule_program(schedule: Schedule, iterations: int, latency: LoadLatency) -> Program:
+    """`iterations` iterations of one thread block. Units serve in the schedule's order."""
     ops, ii = schedule.problem.ops, schedule.ii
     number = {op.id: position for position, op in enumerate(ops)}
     incoming = edges(schedule)
@@ -44,10 +41,8 @@ def schedule_program(schedule: Schedule, iterations: int, latency: LoadLatency, 
     )  # fmt: skip
     groups = range(len(schedule.groups))
     streams = tuple(tuple(at for at, task in enumerate(tasks) if group in task.streams) for group in groups)
-    free = {op.unit for op in ops} - {op.unit for op in ops if op.asynchronous} if arrival else set()
     ordered = {
         unit: tuple(at for at, task in enumerate(tasks) if task.unit == unit and task.busy)
         for unit in schedule.problem.limits.units
-        if unit not in free
     }
     return Program(schedule, iterations, busy, tasks, streams, schedule.problem.limits.units, ordered)

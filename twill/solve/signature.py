@@ -93,15 +93,6 @@ def busiest(problem: Problem) -> tuple[str, ...]:
     return tuple(unit for unit, busy in load.items() if most and busy >= BUSY * most)
 
 
-def same_shape(a: Signature, b: Signature) -> bool:
-    """Whether two signatures have the same roles and orders, and so differ in stages and depths at most."""
-    return a.roles == b.roles and _orders(a) == _orders(b)
-
-
-def _orders(given: Signature) -> list[tuple[str, ...]]:
-    return [tuple(id for id, _ in cycle) for cycle in (*given.streams, *(cycle for _, cycle in given.units))]
-
-
 def among(cycle: Cycle, ids: Collection[str], problem: Problem) -> Cycle:
     """The cycle of those of its ops that are among `ids`."""
     return _turned([(id, behind) for id, behind in cycle if id in ids], _rank(problem))

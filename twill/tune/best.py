@@ -51,15 +51,16 @@ class Choice:
 
     def launcher(self, folder: Path | None = None) -> Callable[..., Any]:
         """The function that launches it; its arguments are the source kernel's. Its module is kept beside the cache."""
+        from twill.codegen.imported import imported
         from twill.schedule.document import write_text
-        from twill.tune.cuda import imported
 
         digest = hashlib.sha256(self.module.encode()).hexdigest()[:16]
         path = (folder or Store().folder) / "modules" / f"{self.entry}_{digest}.py"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, self.module)
-        return imported(path, self.entry)
+        launcher: Callable[..., Any] = getattr(imported(path), self.entry)
+        return launcher
 
 
 def best(

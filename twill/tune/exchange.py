@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from twill.errors import InputError
 from twill.schedule.document import parse_json, require_format, write_text
+from twill.tune.problem import Problem
 from twill.tune.store import TABLES, Store
 
 FORMAT = "twill-tuned/1"
+CANDIDATE = frozenset(
+    ("candidate", "place", "differs", "entry", "ii", "status", "sm_cycles", "predicted_seconds", "problems", "module",
+     "schedule")
+)  # fmt: skip
+"""What `twill.tune.build` says of a candidate."""
+_FIELDS = {
+    "about": frozenset(each.name for each in fields(Problem)),
+    "builds": frozenset(("status",)),
+    "times": frozenset(("status",)),
+}
+"""What every entry has; those that are ok have more."""
 
 
 def export(store: Store, path: Path) -> dict[str, int]:
@@ -51,16 +64,17 @@ def take(store: Store, path: Path) -> dict[str, int]:
     data = parse_json(text, source)
     require_format(data, FORMAT, source, "tuned results")
     rows = {}
-    for table, columns in TABLES.items():
+    for table in TABLES:
         listed = data.get(table)
         if not isinstance(listed, list):
             raise InputError(f"`{table}` is no list.", hint="Give a file that --export wrote.", location=source)
-        rows[table] = [_values(each, columns, f"{table}[{number}]", source) for number, each in enumerate(listed)]
+        rows[table] = [_values(each, table, f"{table}[{number}]", source) for number, each in enumerate(listed)]
     store.prepare()
     return store.merge(rows)
 
 
-def _values(row: Any, columns: tuple[str, ...], where: str, source: str) -> tuple[str, ...]:
+def _values(row: Any, table: str, where: str, source: str) -> tuple[str, ...]:
+    columns = TABLES[table]
     if not isinstance(row, Mapping) or set(row) != set(columns):
         message = f"{where} does not have exactly {', '.join(columns)}."
         raise InputError(message, hint="Give a file that --export wrote.", location=source)
@@ -71,5 +85,23 @@ def _values(row: Any, columns: tuple[str, ...], where: str, source: str) -> tupl
             raise InputError(
                 f"{where}.{name} is of the wrong type.", hint="Give a file that --export wrote.", location=source
             )
+        if isinstance(value, Mapping):
+            _require(value, "about" if name == "about" else table, f"{where}.{name}", source)
         found.append(json.dumps(value) if isinstance(value, Mapping) else str(value))
     return tuple(found)
+
+
+def _require(value: Mapping[str, Any], kind: str, where: str, source: str) -> None:
+    """Raises InputError for an entry without what is read of it later."""
+    missing = sorted(_FIELDS[kind] - value.keys())
+    good = value.get("status") == "ok"
+    if not missing and kind == "times" and good and not isinstance(value.get("seconds"), int | float):
+        missing = ["seconds"]
+    if not missing and kind == "builds" and good:
+        candidates = value.get("candidates")
+        listed = [each.keys() if isinstance(each, Mapping) else () for each in candidates or ()]
+        missing = sorted({name for keys in listed for name in CANDIDATE - set(keys)})
+        missing = missing if isinstance(candidates, list) else ["candidates"]
+    if missing:
+        hint = "Give a file that --export wrote."
+        raise InputError(f"{where} lacks {', '.join(missing)}.", hint=hint, location=source)

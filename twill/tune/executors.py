@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 from twill.errors import InputError, Unsupported
-from twill.tune.process import Answer, Children, run_job
+from twill.processes import Children
+from twill.tune.process import Answer, run_job
 
 _POLL_SECONDS = 0.2  # how late Ctrl-C may be heard
 

@@ -136,6 +136,8 @@ class Store:
             connection.execute("COMMIT")
 
     def _read(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise self._unwritable("its folder is a file")
         if not self.path.exists():
             return []
         with self._errors_explained(), closing(sqlite3.connect(self.path, timeout=_PATIENCE_SECONDS)) as connection:

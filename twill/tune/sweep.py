@@ -113,7 +113,7 @@ class _Sweep:
 
     def _covers(self, build: Mapping[str, Any]) -> bool:
         """The kept build was asked for as much as now."""
-        asked = build["asked"]
+        asked = build.get("asked", {"best": 0, "time_limit": 0.0})
         return bool(asked["best"] >= self.options.best and asked["time_limit"] >= self.options.solve_seconds)
 
     def _build_jobs(self, points: tuple[Point, ...]) -> Iterator[Job]:
@@ -220,10 +220,12 @@ def request_of(
     subtiles: int | None = None,
 ) -> Request:
     """The request of a sweep over the kernel's tune=; constants that are given are not searched."""
+    from twill.codegen.machine_code import require_code
     from twill.frontend.specialize import example_arguments
     from twill.machine import load
 
     machine = load(arch)
+    require_code(machine, source.location)
     if source.info is None or source.info.example is None:
         message = f"kernel `{source.name}` has no example: what its launches are like is not known."
         raise InputError(message, hint="Give @twill.kernel(example=...).", location=source.location)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 GPU = "twill.tune.cuda"
 ROWS = 128  # whose largest element is the scale of their tolerance: rows of causal attention shrink
-_NAMES = {"float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64"}
 
 
 class WrongNumbers(Exception):
@@ -99,7 +98,7 @@ def poison(graph: Graph, launch: Launch, arguments: Mapping[str, Any]) -> None:
 def judge(graph: Graph, launch: Launch, arguments: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
     """Largest error over its tolerance, at most 1. Raises WrongNumbers, naming the output."""
     from twill.candidates import work_of
-    from twill.emulate.cases import arithmetic
+    from twill.ir.arithmetic import arithmetic
     from twill.ir.tolerance import tolerance, unit_roundoff
 
     length, narrow, roundings = arithmetic(graph, work_of(graph, launch).longest)

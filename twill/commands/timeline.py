@@ -9,7 +9,7 @@ import click
 
 from twill.errors import InputError
 from twill.exits import check_writable, print_json
-from twill.options import json_flag, named_values
+from twill.options import AtLeast, json_flag, named_values
 
 
 @click.command()
@@ -28,7 +28,7 @@ from twill.options import json_flag, named_values
 @click.option(
     "--samples", default=4, show_default=True, type=click.IntRange(1, 64), help="Programs of which to keep times."
 )
-@click.option("--time-limit", default=240.0, show_default=True, type=click.FloatRange(min=1), metavar="SECONDS",
+@click.option("--time-limit", default=240.0, show_default=True, type=AtLeast(1), metavar="SECONDS",
               help="Of compiling and running on the GPU; then the measurement counts as hung.")  # fmt: skip
 @click.option("--twin", metavar="FILE.py", help="Only write the timed twin of the kernel, which needs no GPU.")
 @click.option("-o", "--output", metavar="PAGE.html", help="The page; by default beside the measurement.")
