@@ -17,10 +17,6 @@ END = "\nyd.store([0, 0], acc.to(tl.float16))"
 
 # name: (body, text at the place reported, words of the message)
 CASES = {
-    "second loop": (
-        f"{LOOP}acc += xd.load([n, 0])\nfor m in range(0, N, BLOCK):\n    acc += xd.load([m, 0]) * 3{END}",
-        "for m in", "a second loop",
-    ),
     "nested loop": (f"{LOOP}for m in range(0, n, BLOCK):\n        acc += xd.load([m, 0]){END}",
                     "for m in", "a loop inside the loop"),
     "while": (f"n = 0\nwhile n < N:\n    acc += xd.load([n, 0])\n    n += BLOCK{END}", "while n", "a `while` loop"),

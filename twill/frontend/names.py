@@ -41,8 +41,8 @@ def legal(name: str) -> bool:
 
 
 def without_counter(ssa: str, known: Iterable[str]) -> str:
-    """The variable behind `%m_8`: MLIR appends a counter to a name already taken (`m`)."""
-    name = ssa.lstrip("%").partition("#")[0]
+    """The variable behind `%m_8`: MLIR appends a counter to a name already taken (`m`); a tag after @ is none of it."""
+    name = ssa.lstrip("%").partition("#")[0].partition("@")[0]
     stem = re.sub(r"_\d+\Z", "", name)
     return stem if stem != name and stem in set(known) else name
 

@@ -1,17 +1,23 @@
-"""How often the loop runs: its bounds evaluated on integers, for one program or a whole launch."""
+"""How often the loop runs: its bounds evaluated on integers, for one program or a whole launch.
+
+With an outer loop it runs once for each tile of a program. The trip count of a program is then that of its longest
+tile, which is what its rings and its pipeline see of it; 0 without tiles.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from twill.errors import InputError
 from twill.frontend.contents import shortened
+from twill.frontend.grid_arguments import grid_arguments
 from twill.frontend.launch import Launch
 from twill.frontend.scalars import Program, Scalars
-from twill.ir.graph import Graph
+from twill.ir.graph import Graph, Loop, Outer
+from twill.ir.outer import depends_on_tile
 
 _MOST_PROGRAMS = 512  # of a grid that are looked at; a larger one is sampled evenly
 _MOST_VALUES = 512  # of one argument that are tried
@@ -32,15 +38,38 @@ class Trip:
 
 
 def trip_count(graph: Graph, launch: Launch, program: Program = (0, 0, 0)) -> int:
-    """Iterations of the loop in one program.
+    """Iterations of the loop in one program, of its longest tile with an outer loop.
 
     Raises Unsupported when the bounds come from memory whose values the launch does not hold.
     """
+    return max(tile_trips(graph, launch, program), default=0)
+
+
+def tile_trips(graph: Graph, launch: Launch, program: Program = (0, 0, 0)) -> tuple[int, ...]:
+    """Iterations of the loop in each tile of one program; of a single one without an outer loop.
+
+    Raises as trip_count.
+    """
     values = Scalars(graph, launch, program)
-    lower, upper, step = (int(values[name]) for name in (graph.loop.lower, graph.loop.upper, graph.loop.step))
+    if graph.outer is None:
+        return (len(_range(graph.loop, values)),)
+    tiles = _range(graph.outer, values)
+    if depends_on_tile(graph).isdisjoint((graph.loop.lower, graph.loop.upper, graph.loop.step)):
+        return (len(_range(graph.loop, values)),) * len(tiles) if tiles else ()
+    return tuple(len(_range(graph.loop, values.of_tile(tile))) for tile in tiles)
+
+
+def tile_counts(graph: Graph, launch: Launch) -> dict[Program, int]:
+    """Tiles by program, for the programs that `trip_counts` looks at; 1 of each without an outer loop."""
+    return {program: len(tile_trips(graph, launch, program)) for program in programs(launch)}
+
+
+def _range(loop: Loop | Outer, values: Scalars) -> range:
+    lower, upper, step = (int(values[name]) for name in (loop.lower, loop.upper, loop.step))
     if step <= 0:
-        raise InputError(f"the loop's step is {step}, it must be positive.", location=graph.loop.location)
-    return max(0, -(-(upper - lower) // step))
+        which = "outer loop" if isinstance(loop, Outer) else "loop"
+        raise InputError(f"the {which}'s step is {step}, it must be positive.", location=loop.location)
+    return range(lower, upper, step)
 
 
 def trip_counts(graph: Graph, launch: Launch) -> dict[Program, int]:
@@ -92,6 +121,8 @@ def _behind_bounds(graph: Graph) -> set[str]:
         if name not in seen:
             seen.add(name)
             todo += producers[name].operands if name in producers else ()
+            if graph.outer is not None and name == graph.outer.index.name:
+                todo += [graph.outer.lower, graph.outer.upper, graph.outer.step]
     return seen
 
 
@@ -100,27 +131,30 @@ def reachable_trips(graph: Graph, launch: Launch, wanted: Iterable[int] = range(
 
     One argument is changed at a time, so that every access stays inside the example's tensors: an integer to a
     smaller multiple of what `multiple_of` asks, the values of a tensor that the bounds are read from to shorter
-    ranges (`contents.py`). The example's own count needs no override.
+    ranges (`contents.py`). Where none leaves the loop empty, as with several loops that became one, each is also
+    changed with all others at their smallest. The example's own count needs no override.
     """
     missing = set(wanted)
     found: dict[int, Trip] = {}
     own = largest_trip_count(graph, launch)
     if own in missing:
         found[own] = Trip(own, {})
-    for name in driving_arguments(graph, launch):
+    least = own
+    driving = list(driving_arguments(graph, launch))
+    if not driving and not driving_tensors(graph, launch):
+        driving = grid_arguments(launch)  # bounds that only the program's place decides: fewer programs
+    for name in driving:
         for value in _smaller_values(graph, launch, name):
             if missing <= set(found):
                 break
-            changed = launch.with_values({name: value})
-            if changed.grid is None or min(changed.grid) < 1:
-                continue
-            try:
-                count = largest_trip_count(graph, changed)
-            except InputError:
-                continue  # the argument is the step, and zero
-            extents = descriptor_extents(graph, changed)
-            if count in missing and count not in found and _well_formed(extents):
-                found[count] = Trip(count, {name: value}, any(0 in sizes for sizes, _ in extents.values()))
+            trip = _under(graph, launch, {name: value})
+            least = min(least, own if trip is None else trip.trip_count)
+            if trip is not None and trip.trip_count in missing:
+                found.setdefault(trip.trip_count, trip)
+    if least > 0 and not missing <= set(found):
+        for trip in _alone(graph, launch, driving):
+            if trip.trip_count in missing:
+                found.setdefault(trip.trip_count, trip)
     for name in driving_tensors(graph, launch):
         count_of = _counting(graph, launch, name)
         for count in sorted(missing - set(found)):
@@ -128,6 +162,33 @@ def reachable_trips(graph: Graph, launch: Launch, wanted: Iterable[int] = range(
             if contents is not None:
                 found[count] = Trip(count, {name: contents})
     return [found[count] for count in sorted(found)]
+
+
+def _under(graph: Graph, launch: Launch, overrides: Mapping[str, int]) -> Trip | None:
+    """The trip count under other arguments; None where they have no sense."""
+    changed = launch.with_values(overrides)
+    if changed.grid is None or min(changed.grid) < 1:
+        return None
+    try:
+        count = largest_trip_count(graph, changed)
+    except InputError:
+        return None  # the argument is the step, and zero
+    extents = descriptor_extents(graph, changed)
+    if not _well_formed(extents):
+        return None
+    return Trip(count, overrides, any(0 in sizes for sizes, _ in extents.values()))
+
+
+def _alone(graph: Graph, launch: Launch, names: Sequence[str]) -> Iterator[Trip]:
+    """Trip counts with one argument at the example's value or a smaller one, and the others at their smallest."""
+    smaller = {name: _smaller_values(graph, launch, name) for name in names}
+    least = {name: values[-1] for name, values in smaller.items() if values}
+    for name in least:
+        others = {other: value for other, value in least.items() if other != name}
+        for changed in ({}, *({name: value} for value in smaller[name])):
+            trip = _under(graph, launch, {**others, **changed})
+            if trip is not None and others:
+                yield trip
 
 
 def _counting(graph: Graph, launch: Launch, name: str) -> Callable[[tuple[int, ...]], int | None]:

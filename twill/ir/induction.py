@@ -25,7 +25,7 @@ def replace_inductions(graph: Graph) -> Graph:
     prefix: list[Op] = []
     kept: list[Carried] = []
     for carried in graph.loop.carried:
-        by = _step(carried, body, inside)
+        by = induction_step(carried, body, inside)
         if by is None or carried.result.name in used_after:
             kept.append(carried)
         else:
@@ -36,7 +36,7 @@ def replace_inductions(graph: Graph) -> Graph:
     return replace(graph, loop=loop)
 
 
-def _step(carried: Carried, body: dict[str, Op], inside: set[str]) -> tuple[str, str] | None:
+def induction_step(carried: Carried, body: dict[str, Op], inside: set[str]) -> tuple[str, str] | None:
     """(opcode, value) by which the carried scalar changes each time; None when it is no induction variable."""
     type = carried.argument.type
     op = body.get(carried.yielded)
