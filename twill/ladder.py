@@ -39,9 +39,9 @@ class Check:
 
 def meaning(compiled: Compiled) -> Check:
     """The divided graph, run sequentially on NumPy, equals the kernel's reference in float64."""
-    from twill.emulate.cases import arithmetic
     from twill.emulate.updates import additions
     from twill.frontend.specialize import example_arguments
+    from twill.ir.arithmetic import arithmetic
     from twill.ir.evaluate import run
     from twill.ir.tolerance import tolerance, unit_roundoff
 
@@ -226,25 +226,16 @@ def verify_generated(
 
 def _launch(stored: ScheduleFile, path: Path) -> Launch:
     """The launch in a schedule file whose graph can be read too. Raises InputError naming the file."""
-    from twill.frontend.launch import from_json
-    from twill.ir.parser import parse_graph
+    from twill.frontend.stored import stored_kernel
 
-    if stored.launch is None or stored.graph is None:
+    kernel = stored_kernel(stored, str(path))
+    if kernel is None:
         raise InputError(
             "holds a schedule without its kernel.",
             hint="Give a module and schedule that `twill compile` wrote.",
             location=str(path),
         )
-    try:
-        parse_graph(stored.graph)
-        return from_json(stored.launch)
-    except InputError as error:
-        place = f", {error.location}" if error.location else ""
-        raise InputError(
-            f"holds a kernel that cannot be read{place}: {error.message}",
-            hint=error.hint or "Compile the kernel again.",
-            location=str(path),
-        ) from None
+    return kernel[1]
 
 
 def schedule_of(module: Path) -> Path:
@@ -252,17 +243,16 @@ def schedule_of(module: Path) -> Path:
 
     Raises InputError when there is none.
     """
-    from twill.shipped import schedules_folder
+    from twill.shipped import found_schedule
 
-    beside = module.with_suffix(".json")
-    for candidate in (beside, schedules_folder() / module.resolve().parent.name / beside.name):
-        if candidate.is_file():
-            return candidate
-    raise InputError(
-        f"its schedule file {beside.name} is not beside it, so it cannot be checked.",
-        hint="Give a module that `twill compile` wrote, with the schedule it wrote beside it.",
-        location=str(module),
-    )
+    found = found_schedule(module)
+    if found is None:
+        raise InputError(
+            f"its schedule file {module.with_suffix('.json').name} is not beside it, so it cannot be checked.",
+            hint="Give a module that `twill compile` wrote, with the schedule it wrote beside it.",
+            location=str(module),
+        )
+    return found
 
 
 def climb(compiled: Compiled, seeds: int, tell: Tell) -> tuple[Check, ...]:

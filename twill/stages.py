@@ -21,6 +21,7 @@ def print_stage(
     from twill.candidates import Request, search
     from twill.compiler import compile
     from twill.frontend.specialize import specialize
+    from twill.ir.async_loads import fetch_by_loader
     from twill.ir.simplify import simplify
     from twill.ir.text import print_graph
     from twill.machine import load
@@ -33,7 +34,7 @@ def print_stage(
     if stage == "ttir":
         return frontend.ttir(source, specialize(source, *given), arch)
     if stage == "graph":
-        return print_graph(simplify(frontend.lower(source, given[0], given[1], arch, given[2])[0]))
+        return print_graph(fetch_by_loader(simplify(frontend.lower(source, given[0], given[1], arch, given[2])[0])))
     if stage in {"problem", "schedule"}:
         request = Request(
             source, machine, arch, given[0] or {}, given[1], given[2] or {}, options["subtiles"], options["tune"]

@@ -128,6 +128,34 @@ def test_dk_and_dv_come_from_one_loop_over_the_heads_of_a_group(causal: int) -> 
     assert graph.loop.index.name == "t"
 
 
+def test_one_backward_loop_gives_all_three_gradients() -> None:
+    graph = lower("attention_backward.py", {}, {"dtype": "bf16"})
+    dots = [op.result.name for op in graph.loop.body if op.opcode == "dot"]
+    assert dots == ["s", "dp", "dv_acc", "dk_acc", "dq_part"]
+    (added,) = [op for op in graph.loop.body if op.opcode == "atomic"]
+    assert added.operands[1] == "dq_part"
+    assert added.attributes["kind"] == "add"
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+def test_packed_sequences_have_their_bounds_in_memory(causal: int) -> None:
+    graph = lower("attention_varlen.py", {"CAUSAL": causal}, {})
+    loads = {op.result.name: op.result.type.shape for op in graph.loop.body if op.opcode == "descriptor_load"}
+    assert loads == {"k_tile": (128, 128), "v_tile": (128, 128)}
+    # One comparison for the mask of the last tile and the causal one together.
+    assert opcodes(graph).count("select") == 1
+    read = [op for op in graph.before if op.opcode == "load"]
+    assert len(read) == 4
+    assert all(op.result.type.shape == () for op in read)
+
+
+def test_a_wide_output_leaves_without_shared_memory() -> None:
+    stores = [op.opcode for op in lower("attention_fwd.py", {"D": 256}, {}).after if "store" in op.opcode]
+    assert stores == ["store", "store"]
+    stores = [op.opcode for op in lower("attention_fwd.py", {"D": 128}, {}).after if "store" in op.opcode]
+    assert stores == ["descriptor_store", "store"]
+
+
 def test_the_rows_of_an_expert_are_bounds_from_memory() -> None:
     for file, tiles in (
         ("grouped_matmul.py", {"x_tile": (128, 64), "w_tile": (64, 256)}),
@@ -178,6 +206,7 @@ def test_the_decorated_kernel_is_still_tritons() -> None:
         "attention_dq.py",
         "matmul.py",
         "matmul_residual.py",
+        "matmul_persistent.py",
         "sinkhorn.py",
         "sinkhorn_dense.py",
         "grouped_matmul.py",

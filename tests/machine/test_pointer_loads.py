@@ -7,10 +7,11 @@ import pytest
 from twill import frontend
 from twill.errors import Unsupported
 from twill.ir import evaluate
+from twill.ir.graph import Type
 from twill.ir.simplify import simplify
 from twill.ir.subtile import split
 from twill.ir.text import parse_graph, print_graph
-from twill.machine import load
+from twill.machine import cost, load
 from twill.machine.lowering import lower
 
 KERNEL = Path(__file__).parents[1] / "kernels_for_tests" / "block_scaled.py"
@@ -104,13 +105,47 @@ def paged(x, table, y, N):
 """
 
 
-def test_where_a_tile_lies_may_not_depend_on_a_load_of_the_loop(tmp_path):
+def paged(tmp_path, text=TABLE):
     path = tmp_path / "paged.py"
-    path.write_text(TABLE)
+    path.write_text(text)
     found, _ = frontend.lower(frontend.load(path))
-    with pytest.raises(
-        Unsupported, match=r"the offsets of load .* depend on what the loop loads or computes"
-    ) as caught:
-        lower(split(simplify(found), 1), load("hopper"), 4)
+    return lower(split(simplify(found), 1), load("hopper"), 4)
+
+
+def test_the_loader_loads_the_index_of_a_page(tmp_path):
+    """No op of its own: the loader waits for it before it starts the tile, and the consumers know nothing of it."""
+    machine, problem = load("hopper"), paged(tmp_path)
+    assert not any("load" in op.label.split(", ") for op in problem.ops)
+    (tile,) = [op for op in problem.ops if op.variable_latency]
+    straight = cost.tma_load(machine, Type("f16", (64, 64)))
+    wait = machine.count("global_latency")
+    assert (tile.unit, tile.issue, tile.latency) == ("TMA", straight.issue + wait, straight.latency + wait)
+    assert tile.occupancy == max(straight.occupancy, tile.issue)  # the next tile is not started earlier
+
+
+def test_an_index_of_an_index_is_waited_for_twice(tmp_path):
+    machine = load("hopper")
+    problem = paged(tmp_path, TABLE.replace("tl.load(table + n // 64)", "tl.load(table + tl.load(table + n // 64))"))
+    (tile,) = [op for op in problem.ops if op.variable_latency]
+    straight = cost.tma_load(machine, Type("f16", (64, 64)))
+    assert tile.latency == straight.latency + 2 * machine.count("global_latency")
+
+
+def test_where_a_tile_lies_may_not_depend_on_what_the_loop_computes(tmp_path):
+    with pytest.raises(Unsupported, match=r"the offsets of load .* depend on what the loop computes") as caught:
+        paged(
+            tmp_path,
+            TABLE.replace("tl.load(table + n // 64) * 64", "tl.sum(tl.load(table + tl.arange(0, 4) % (n + 1)), 0)"),
+        )
     assert caught.value.location is not None
-    assert "before the loop" in str(caught.value.hint)
+    assert "loaded by pointers for nothing else" in str(caught.value.hint)
+
+
+def test_nor_on_an_index_that_the_loop_uses_otherwise(tmp_path):
+    text = TABLE.replace("        total += tl.sum(desc.load([0, tl.load(table + n // 64) * 64]).to(tl.float32), 1)\n", (
+        "        page = tl.load(table + n // 64)\n"
+        "        total += tl.sum(desc.load([0, page * 64]).to(tl.float32), 1) * page\n"
+    ))  # fmt: skip
+    assert text != TABLE
+    with pytest.raises(Unsupported, match="depend on what the loop computes"):
+        paged(tmp_path, text)

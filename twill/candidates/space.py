@@ -13,6 +13,7 @@ from twill.candidates.work import Work, output_elements, work_of, written_elemen
 from twill.errors import InputError, TwillError, Unsupported
 from twill.frontend.launch import Constant, Launch
 from twill.frontend.source import KernelSource
+from twill.ir.async_loads import fetch_by_loader
 from twill.ir.graph import Graph
 from twill.ir.hazards import refuse_loads_of_stored_memory, refuse_updates_whose_order_matters
 from twill.ir.simplify import simplify
@@ -56,7 +57,7 @@ def lowered(request: Request, tile: Mapping[str, Constant]) -> tuple[Graph, Laun
     """The kernel's simplified graph and its launch at these tile sizes. Raises InputError and Unsupported."""
     given = {**request.constants, **tile}
     graph, launch = frontend.lower(request.source, given, request.signature, request.arch, request.example)
-    graph = simplify(graph)
+    graph = fetch_by_loader(simplify(graph))
     verify(graph)
     refuse_loads_of_stored_memory(graph)
     refuse_updates_whose_order_matters(graph)

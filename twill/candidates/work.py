@@ -18,7 +18,8 @@ class Work:
 
     programs: of the grid. active: those whose loop runs at all. iterations: of all programs together.
     longest: iterations of the program that runs longest. Loop bounds may depend on program ids; of a
-    grid of more than 512 programs an even sample is looked at and scaled.
+    grid of more than 512 programs an even sample is looked at and scaled. With an outer loop its tiles are what is
+    called programs here.
     """
 
     programs: int
@@ -47,18 +48,20 @@ def work_of(graph: Graph, launch: Launch) -> Work:
 
     Raises Unsupported when the loop's bounds come from memory, InputError when they cannot be known.
     """
-    from twill.frontend.trips import trip_counts
+    from twill.frontend.trips import programs as programs_of
+    from twill.frontend.trips import tile_trips
 
     if launch.grid is None:
         return Work.single(TRIPS_UNKNOWN)
     x, y, z = launch.grid
     programs = x * y * z
-    counts = trip_counts(graph, launch) if programs > 0 else {}
-    trips = [trips for trips in counts.values() if trips > 0]
+    counts = [tile_trips(graph, launch, program) for program in programs_of(launch)] if programs > 0 else []
+    trips = [trips for tiles in counts for trips in tiles if trips > 0]
     if not trips:
         return Work.single(1)
+    turns = _scaled(sum(map(len, counts)), programs, len(counts))
     active, iterations = _scaled(len(trips), programs, len(counts)), _scaled(sum(trips), programs, len(counts))
-    return Work(programs, max(1, active), max(1, iterations), max(trips))
+    return Work(turns, max(1, active), max(1, iterations), max(trips))
 
 
 def _scaled(sampled: int, programs: int, looked_at: int) -> int:

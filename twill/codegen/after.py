@@ -42,7 +42,7 @@ def descriptor_store(worker: Worker, op: Op, resolve: Resolve, out: list[Stmt]) 
 
 
 def after_loop(worker: Worker) -> list[Stmt]:
-    """The code after the loop that this role's sub-tiles need, and the wait for every TMA store of the role."""
+    """The code after the loop that this role's sub-tiles need."""
     graph = worker.kernel.graph
     out: list[Stmt] = [Comment("after the loop")] if graph.after else []
     results = _Results(worker, out)
@@ -54,10 +54,14 @@ def after_loop(worker: Worker) -> list[Stmt]:
             layout = worker.homes.get(op.operands[0])
             operands = tuple(results.value(name, layout) for name in op.operands)
             out.append(Call(worker.apply(op, operands, None)))
-    looped = [op for ops in worker.ops.values() for op in ops]
-    if any(op.opcode == "descriptor_store" for op in (*looped, *stores)):
-        out.append(StoreWait(0))
     return out
+
+
+def last_stores(worker: Worker) -> list[Stmt]:
+    """The wait for every TMA store of the role, the last thing it does."""
+    looped = [op for ops in worker.ops.values() for op in ops]
+    after = [op for op in worker.kernel.graph.after if op.subtile in worker.subtiles]
+    return [StoreWait(0)] if any(op.opcode == "descriptor_store" for op in (*looped, *after)) else []
 
 
 class _Results:

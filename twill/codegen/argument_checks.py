@@ -157,3 +157,14 @@ def require_pointer(
             raise ValueError(f"{got}, the kernel takes it as contiguous: pass a contiguous tensor")
     if narrow and last >= 2**31:
         raise ValueError(f"{name} reaches beyond the kernel's 32-bit offsets: split the launch, or use int64 offsets")
+
+
+def require_vectors(name: str, tensor: torch.Tensor, elements: int, /, **counts: int) -> None:
+    """The tensor, copied 16 bytes or `elements` at a time, begins at a multiple of that, and by `counts` rows do."""
+    if tensor.data_ptr() % 16:
+        raise ValueError(f"{name} is copied 16 bytes at a time, and begins elsewhere: use a tensor of its own")
+    for what, count in counts.items():
+        if count % elements:
+            raise ValueError(
+                f"{what} must be a multiple of {elements}, got {count}: {name} is copied 16 bytes at a time"
+            )

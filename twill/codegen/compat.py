@@ -12,6 +12,10 @@ MODULE_LINES = (
     'tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global',
 )
 
+ASYNC_COPY_LINES = ('copy_async = getattr(async_copy, "async_load", None) or async_copy.async_copy_global_to_shared',)
+MEET_LINES = ('meet = getattr(gl, "barrier", None) or gl.thread_barrier',)
+"""The same of asynchronous copies, and of the barrier of one role's warps: `gl.barrier` in later versions."""
+
 # From 3.10 on, multiply-add fusion is off unless asked for.
 COMPILE_OPTIONS: dict[str, object] = {"enable_fp_fusion": True}
 

@@ -1,8 +1,9 @@
 """What each warp group's part of a kernel costs, read from nvdisasm's listing with live registers.
 
 A warp-specialized kernel is one function: the first warps branch to the first role's code, the others
-wait in a dispatcher whose indexed branch (BRX) leads to the code of each other role. A role's code is
-what its entry reaches, and no other's.
+wait in a dispatcher which leads to the code of each other role: by an indexed branch (BRX), or where they
+are few by comparing the byte that tells the role with 0, 1 and so on. A role's code is what its entry
+reaches, and no other's.
 """
 
 from __future__ import annotations
@@ -47,8 +48,12 @@ class RoleCode:
 class _Instruction:
     opcode: str
     operands: str
-    guarded: bool
+    guard: str
     live: int
+
+    @property
+    def guarded(self) -> bool:
+        return bool(self.guard)
 
 
 def roles_of(listing: str) -> tuple[RoleCode, ...]:
@@ -58,14 +63,13 @@ def roles_of(listing: str) -> tuple[RoleCode, ...]:
     that only fill up a warp group. A subroutine that several roles call belongs to none of them.
     """
     code, labels = _parse(listing)
-    branch = next((at for at, each in enumerate(code) if each.opcode.startswith("BRX")), None)
-    if branch is None:
+    dispatch, entries = _dispatch(code, labels)
+    if not entries:
         return ()
     graph = nx.DiGraph()
     graph.add_nodes_from(range(len(code)))
-    graph.add_edges_from(edge for at in range(len(code)) if at != branch for edge in _edges(code, labels, at))
-    entries = [0, *(labels[label] for label in _TARGET.findall(code[branch].operands))]
-    reached = [{entry, *nx.descendants(graph, entry)} for entry in entries]
+    graph.add_edges_from(edge for at in range(len(code)) if at not in dispatch for edge in _edges(code, labels, at))
+    reached = [{entry, *nx.descendants(graph, entry)} for entry in (0, *entries)]
     found = []
     for number, region in enumerate(reached):
         others: set[int] = set().union(*(each for other, each in enumerate(reached) if other != number))
@@ -73,6 +77,27 @@ def roles_of(listing: str) -> tuple[RoleCode, ...]:
         if any(not code[at].opcode.startswith(("EXIT", "NOP", "BRA")) for at in own):
             found.append(_role(code, graph, own))
     return tuple(found)
+
+
+def _dispatch(code: list[_Instruction], labels: Mapping[str, int]) -> tuple[set[int], list[int]]:
+    """The instructions that choose among the roles but the first, and where the code of each of those begins."""
+    branch = next((at for at, each in enumerate(code) if each.opcode.startswith("BRX")), None)
+    if branch is not None:
+        return {branch}, [labels[label] for label in _TARGET.findall(code[branch].operands)]
+    at = next((at for at, each in enumerate(code) if each.opcode.startswith("LDS.U8")), len(code)) + 1
+    chosen: set[int] = set()
+    entries: list[int] = []
+    while at + 1 < len(code):
+        compare, jump = code[at], code[at + 1]
+        if not (compare.opcode.startswith("ISETP.NE") and jump.guard and jump.opcode in ("BRA", "EXIT")):
+            break
+        chosen |= {at, at + 1}
+        if jump.opcode == "EXIT":  # the number of no role: the kernel is over
+            break
+        target = labels[_TARGET.findall(jump.operands)[0]]
+        equal, at = (target, at + 2) if jump.guard.startswith("@!") else (at + 2, target)
+        entries.append(equal)
+    return chosen, entries
 
 
 def _role(code: list[_Instruction], graph: nx.DiGraph, own: list[int]) -> RoleCode:
@@ -102,9 +127,8 @@ def _parse(listing: str) -> tuple[list[_Instruction], Mapping[str, int]]:
             labels[label[1]] = len(code)
         elif found := _INSTRUCTION.match(line):
             live = (found["live"] or "").strip()
-            code.append(
-                _Instruction(found["opcode"], found["rest"], bool(found["guard"]), int(live) if live.isdigit() else 0)
-            )
+            guard, count = (found["guard"] or "").strip(), int(live) if live.isdigit() else 0
+            code.append(_Instruction(found["opcode"], found["rest"], guard, count))
     return code, labels
 
 

@@ -63,7 +63,7 @@ class Printer:
     def tile(self, tile: Tile) -> str:
         text = tile.buffer
         if tile.depth and tile.iteration is not None:
-            text += f".index({slot_text(tile.iteration, tile.depth)})"
+            text += f".index({slot_text(tile.iteration, tile.depth, tile.since)})"
         for view, numbers in tile.views:
             text += f".{view}({list(numbers)})"
         return text

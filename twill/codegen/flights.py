@@ -91,11 +91,14 @@ class Flights:
         """The value is a loop-carried accumulator that only the next iteration's same MMA touches.
 
         An MMA that reads its left operand from registers may not cross the back edge: ptxas would
-        serialize every MMA of the kernel for want of registers to keep that operand in.
+        serialize every MMA of the kernel for want of registers to keep that operand in. Neither may one that
+        reads a ring of one slot: the next MMA waits for the next tile, and that for the slot.
         """
         kernel = self.worker.kernel
         op = kernel.body[flight.value]
         if not flight.alive or kernel.tile_load(op.operands[0]) is None:
+            return False
+        if any(barrier.depth < 2 for barrier in flight.releases):
             return False
         if self.worker.source(op.operands[2]) != (flight.value, 1):
             return False

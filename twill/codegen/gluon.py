@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePath
 
 from twill.codegen import argument_checks, compat, stamps
-from twill.codegen.expressions import Printer
-from twill.codegen.iterations import condition_text, iteration_text, phase_text, slot_text
+from twill.codegen.expressions import Printer, strip
+from twill.codegen.iterations import condition_text, phase_text, running_text, slot_text
 from twill.codegen.launch_checks import DEVICE_LINE
 from twill.codegen.launcher import launcher_lines
 from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import Buffer, Plan, Role
 from twill.codegen.statements import (
     Arrive,
+    AsyncCopy,
     Barrier,
     Call,
     Comment,
     Condition,
+    Count,
+    Fence,
     For,
     If,
     Let,
+    Meet,
     Mma,
     MmaWait,
     Stamp,
     Stmt,
     StoreTile,
     StoreWait,
+    Tiles,
     TmaLoad,
     TmaStore,
     TripCount,
     Wait,
 )
+from twill.codegen.turns import TURNS_OVER
+from twill.ir.vectors import VECTOR_BYTES
 from twill.schedule.reservation import reservation_table
 
 
@@ -50,6 +58,7 @@ def emit(plan: Plan) -> str:
         "from triton.experimental import gluon",
         "from triton.experimental.gluon import language as gl",
         "from triton.experimental.gluon.language.nvidia.hopper import (",
+        *(["    async_copy,"] if any(buffer.arrivals > 1 for buffer in plan.buffers) else []),
         "    fence_async_shared,",
         "    mbarrier,",
         "    tma,",
@@ -59,10 +68,12 @@ def emit(plan: Plan) -> str:
         "from triton.experimental.gluon.nvidia.hopper import TensorDescriptor",
         "",
         *compat.MODULE_LINES,
+        *(compat.ASYNC_COPY_LINES if any(buffer.arrivals > 1 for buffer in plan.buffers) else ()),
+        *(compat.MEET_LINES if any("meet()" in line for line in roles) else ()),
         DEVICE_LINE,
         "",
         *definitions,
-        *(_stage_layout(buffer) for buffer in plan.buffers if not buffer.filled),
+        *(_stage_layout(buffer) for buffer in plan.buffers if buffer.descriptor is None),
         *(("", "", *stamps.module_lines()) if plan.stamps else ()),
         *roles,
         "",
@@ -146,7 +157,8 @@ def _kernel(plan: Plan) -> list[str]:
         body.append(f"{buffer.name} = gl.allocate_shared_memory({dtype}, {shape}, {layout})")
         if not buffer.filled:
             continue
-        bars = [(f"{buffer.name}_full", 1)] + ([(f"{buffer.name}_empty", buffer.readers)] if buffer.depth else [])
+        bars = [(f"{buffer.name}_full", buffer.arrivals)]
+        bars += [(f"{buffer.name}_empty", buffer.readers)] if buffer.reused else []
         for name, count in bars:
             body.append(f"{name} = gl.allocate_shared_memory(gl.int64, [{buffer.slots}, 1], barrier)")
             inits.append(f"for slot in gl.static_range({buffer.slots}):")
@@ -156,22 +168,34 @@ def _kernel(plan: Plan) -> list[str]:
         body.append(f"{name} = gl.allocate_shared_memory(gl.int64, [{token.depth}, 1], barrier)")
         inits.append(f"for slot in gl.static_range({token.depth}):")
         inits.append(f"    mbarrier.init({name}.index(slot), count=1)")
+    if plan.turning:
+        body.append(f"# {TURNS_OVER}: every group that takes turns has issued the last MMA of a tile")
+        body.append(f"{TURNS_OVER} = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)")
+        inits.append(f"mbarrier.init({TURNS_OVER}.index(0), count={plan.turning})")
     body += inits
     body.append("fence_async_shared()  # the barriers are set up before TMA or another role sees them")
-    workers = plan.roles[1:]  # the first role runs in the launch's own warps
-    body.append("gl.warp_specialize(")
-    body.append("    [")
-    for role in plan.roles:
-        body += [f"        {line}" for line in _wrap(f"({role.name}, (", role.parameters, ",)),")]
-    body.append("    ],")
-    body.append(f"    {[role.warps for role in workers]},")
-    body.append(f"    {[role.registers for role in workers]},")
-    body.append(")")
+    body += _roles(plan)
     return [
         "@gluon.jit",
         *_wrap(f"def {plan.name}_kernel(", names, "):"),
         f'    """Shared memory, barriers, and one warp group for each of {", ".join(r.name for r in plan.roles)}."""',
         *(f"    {line}" for line in body),
+    ]
+
+
+def _roles(plan: Plan) -> list[str]:
+    """The roles side by side; one alone is called, for Triton divides no launch that has nothing to divide among."""
+    first, *workers = plan.roles  # the first role runs in the launch's own warps
+    if not workers:
+        return _wrap(f"{first.name}(", first.parameters, ")")
+    return [
+        "gl.warp_specialize(",
+        "    [",
+        *(f"        {line}" for role in plan.roles for line in _wrap(f"({role.name}, (", role.parameters, ",)),")),
+        "    ],",
+        f"    {[role.warps for role in workers]},",
+        f"    {[role.registers for role in workers]},",
+        ")",
     ]
 
 
@@ -212,13 +236,13 @@ class _Block:
 
     def _stamp(self, s: Stamp) -> list[str]:
         assert self.stamps is not None
-        at = iteration_text(s.iteration)
+        at = running_text(s.iteration, self.stamps.since)
         wanted = [f"{at} < twill_limit", *map(condition_text, s.conditions)]
         mask = wanted[0] if len(wanted) == 1 else " & ".join(f"({each})" for each in wanted)
         return [f"twill_stamp(twill_at + {self.stamps.offset(s.number)} + ({at}), {mask})"]
 
     def _barrier(self, barrier: Barrier) -> str:
-        slot = slot_text(barrier.iteration, barrier.depth) if barrier.depth else "0"
+        slot = slot_text(barrier.iteration, barrier.depth, barrier.since) if barrier.depth else "0"
         return f"{barrier.name}.index({slot})"
 
     def _pred(self, conditions: tuple[Condition, ...]) -> str:
@@ -228,7 +252,7 @@ class _Block:
         return ", pred=" + (texts[0] if len(texts) == 1 else " & ".join(f"({text})" for text in texts))
 
     def _wait(self, s: Wait) -> list[str]:
-        phase = phase_text(s.barrier.iteration, s.barrier.depth)
+        phase = phase_text(s.barrier.iteration, s.barrier.depth, s.barrier.since)
         if s.empty:
             # The slot is free once the phase before the one this iteration will complete is over.
             phase = str(int(phase) ^ 1) if phase.isdigit() else f"({phase}) ^ 1"
@@ -240,10 +264,35 @@ class _Block:
     def _tmaload(self, s: TmaLoad) -> list[str]:
         barrier, pred = self._barrier(s.barrier), self._pred(s.conditions)
         offsets = ", ".join(self.p.expr(offset) for offset in s.offsets)
+        if s.indexed and s.conditions:
+            return self._where(s.conditions, self._tmaload(replace(s, conditions=())))
         return [
             f"mbarrier.expect({barrier}, {s.nbytes}{pred})",
             f"tma_load({s.descriptor}, [{offsets}], {barrier}, {self.p.tile(s.tile)}{pred})",
         ]
+
+    def _asynccopy(self, s: AsyncCopy) -> list[str]:
+        base, offset = (self.p.atom(s.source.operands[0]), strip(self.p.full(s.source.operands[1])))
+        pointers = f"gl.max_contiguous(gl.multiple_of({s.target}, [1, {VECTOR_BYTES}]), [1, {s.vector}])"
+        mask = f", mask=gl.max_constancy({self.p.full(s.mask)}, [1, {s.vector}])" if s.mask is not None else ""
+        lines = [
+            f"{s.target} = {base} + ({offset})",
+            f"copy_async({self.p.tile(s.tile)}, {pointers}{mask})",
+            f"async_copy.mbarrier_arrive({self._barrier(s.barrier)}, increment_count=False)",
+        ]
+        return self._where(s.conditions, lines)
+
+    def _where(self, conditions: tuple[Condition, ...], lines: list[str]) -> list[str]:
+        """The lines, where the conditions hold."""
+        if not conditions:
+            return lines
+        return [f"if {self._pred(conditions).removeprefix(', pred=')}:", *(f"    {line}" for line in lines)]
+
+    def _fence(self, s: Fence) -> list[str]:
+        return ["fence_async_shared()"]
+
+    def _meet(self, s: Meet) -> list[str]:
+        return ["meet()"]
 
     def _mma(self, s: Mma) -> list[str]:
         a = self.p.full(s.a)
@@ -275,11 +324,19 @@ class _Block:
         if all(text.lstrip("-").isdigit() for text in (low, high, by)):
             return [f"n = {max(0, -(-(int(high) - int(low)) // int(by)))}"]
         extent = high if low == "0" else f"{self.p.atom(s.upper)} - {self.p.atom(s.lower)}"
-        return [f"n = {extent}" if by == "1" else f"n = gl.cdiv({extent}, {by})"]
+        count = extent if by == "1" else f"gl.cdiv({extent}, {by})"
+        return [f"n = gl.maximum({count}, 0)" if s.exact else f"n = {count}"]
 
     def _for(self, s: For) -> list[str]:
         end = f"n + {s.extra}" if s.extra else "n"
         return [f"for i in range({s.start}, {end}):", *self._indent(s.body)]
+
+    def _count(self, s: Count) -> list[str]:
+        return [f"{s.counter} += {'n' if s.by is None else s.by}"]
+
+    def _tiles(self, s: Tiles) -> list[str]:
+        bounds = ", ".join(self.p.expr(bound) for bound in (s.lower, s.upper, s.step))
+        return [f"for {s.index} in range({bounds}):", *self._indent(s.body)]
 
     def _if(self, s: If) -> list[str]:
         lines = [f"if n >= {s.at_least}:", *self._indent(s.then)]

@@ -1,11 +1,12 @@
 """Iterations, and the ring slots and phases that follow from them, as text.
 
-The text is evaluated in the role, where `i` is the loop's variable and `n` the trip count.
+The text is evaluated in the role, where `i` is the loop's variable and `n` the trip count. `since` is the variable
+that counts the iterations before, in a role that runs over tiles.
 """
 
 from __future__ import annotations
 
-from twill.codegen.statements import Condition, Iteration
+from twill.codegen.statements import TILE_NUMBER, Condition, Iteration
 
 
 def iteration_text(at: Iteration) -> str:
@@ -17,25 +18,33 @@ def iteration_text(at: Iteration) -> str:
     return f"{_variable(at)} {'+' if at.offset > 0 else '-'} {abs(at.offset)}"
 
 
-def slot_text(at: Iteration, depth: int) -> str:
+def slot_text(at: Iteration, depth: int, since: str = "") -> str:
     """Ring slot of an iteration; never negative, even where the statement is predicated off."""
-    if at.base == "first":
+    if at.base == "first" and not since:
         return str(at.offset % depth)
     if depth == 1:
         return "0"
     lift = at.offset % depth
-    return f"({_variable(at)} + {lift}) % {depth}" if lift else f"{_variable(at)} % {depth}"
+    terms = [*([since] if since else []), *([] if at.base == "first" else [_variable(at)]), *([str(lift)] * (lift > 0))]
+    return f"({' + '.join(terms)}) % {depth}" if len(terms) > 1 else f"{terms[0]} % {depth}"
 
 
-def phase_text(at: Iteration, depth: int) -> str:
+def phase_text(at: Iteration, depth: int, since: str = "") -> str:
     """Parity of the phase that an iteration completes in a ring (depth 0: a single barrier)."""
     depth = max(depth, 1)
-    if at.base == "first":
+    if at.base == "first" and not since:
         return str((at.offset // depth) & 1)
-    text = iteration_text(at)
+    text = running_text(at, since)
     if depth > 1:
         text = f"({text}) // {depth}" if " " in text else f"{text} // {depth}"
     return f"({text}) & 1" if " " in text else f"{text} & 1"
+
+
+def running_text(at: Iteration, since: str) -> str:
+    """The number of an iteration across tiles: `done + i - 1`."""
+    if not since:
+        return iteration_text(at)
+    return since if at.base == "first" and at.offset == 0 else f"{since} + {iteration_text(at)}".replace("+ -", "- ")
 
 
 def condition_text(condition: Condition) -> str:
@@ -44,4 +53,4 @@ def condition_text(condition: Condition) -> str:
 
 
 def _variable(at: Iteration) -> str:
-    return "i" if at.base == "index" else "n"
+    return {"index": "i", "end": "n", "tile": TILE_NUMBER}[at.base]

@@ -9,6 +9,7 @@ from twill.codegen.plan import HostDescriptor, Plan
 from twill.codegen.statements import Apply, Expr, Name
 from twill.frontend.launch import ArgumentSpec
 from twill.ir.graph import Graph
+from twill.ir.vectors import vectors
 
 TORCH_DTYPES = {
     "i1": "torch.bool", "i8": "torch.int8", "i16": "torch.int16", "i32": "torch.int32", "i64": "torch.int64",
@@ -46,7 +47,7 @@ def _call(function: str, arguments: list[str]) -> list[str]:
 def memory_lines(plan: Plan) -> list[str]:
     """Checks of what the kernel reads and writes of each tensor: by tensor descriptors, then by pointers."""
     views = dict.fromkeys(_view(plan, descriptor) for descriptor in plan.descriptors)
-    return [*views, *(_pointer(plan, name) for name in _pointers(plan))]
+    return [*views, *(_pointer(plan, name) for name in _pointers(plan)), *_vectors(plan)]
 
 
 def _view(plan: Plan, descriptor: HostDescriptor) -> str:
@@ -112,6 +113,20 @@ def _pointer(plan: Plan, name: str) -> str:
     elif given:
         more = f", strides=[{', '.join(given)}]"
     return f'    require_pointer("{name}", {name}{more}{"" if _narrow(plan.graph, name) else ", narrow=False"})'
+
+
+def _vectors(plan: Plan) -> list[str]:
+    """Checks of the tensors that are copied in vectors: where they begin, and the scalars that rows begin by."""
+    found: dict[str, tuple[int, set[str]]] = {}
+    for op in plan.graph.loop.body:
+        if op.opcode == "async_load":
+            about = vectors(plan.graph, op)
+            _, needs = found.setdefault(about.base, (about.elements, set()))
+            needs.update(about.needs)
+    return [
+        f'    require_vectors("{base}", {base}, {elements}{"".join(f", {name}={name}" for name in sorted(needs))})'
+        for base, (elements, needs) in found.items()
+    ]
 
 
 def _stride_arguments(plan: Plan) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twill.codegen.layouts import Blocked, Layout, Mma, Operand, Slice
+from twill.codegen.layouts import Blocked, Copied, Layout, Mma, Operand, Slice
 
 
 class LayoutConstants:
@@ -31,7 +31,8 @@ class LayoutConstants:
             return f"{kind}_OF_{self.name(layout.parent)}"
         if isinstance(layout, Operand):
             return f"LEFT_OF_{self.name(layout.parent)}" + ("" if layout.k_width == 2 else f"_K{layout.k_width}")
-        return "BLOCKED_" + "x".join(map(str, layout.shape)) + ("" if layout.warps == 4 else f"_W{layout.warps}")
+        kind = "COPIED_" if isinstance(layout, Copied) else "BLOCKED_"
+        return kind + "x".join(map(str, layout.shape)) + ("" if layout.warps == 4 else f"_W{layout.warps}")
 
     def _value(self, layout: Layout) -> str:
         if isinstance(layout, Mma):
@@ -44,7 +45,16 @@ class LayoutConstants:
             return f"gl.SliceLayout({layout.axis}, {self.name(layout.parent)}.value)"
         if isinstance(layout, Operand):
             return f"gl.DotOperandLayout(0, {self.name(layout.parent)}.value, {layout.k_width})"
-        return _blocked(layout)
+        return _copied(layout) if isinstance(layout, Copied) else _blocked(layout)
+
+
+def _copied(layout: Copied) -> str:
+    """One vector a lane, as many lanes along a row as it has vectors."""
+    across = min(32, layout.shape[1] // layout.elements)
+    return (
+        f"gl.BlockedLayout(size_per_thread=[1, {layout.elements}], threads_per_warp=[{32 // across}, {across}], "
+        f"warps_per_cta=[{layout.warps}, 1], order=[1, 0])"
+    )
 
 
 def _blocked(layout: Blocked) -> str:

@@ -57,7 +57,16 @@ class Blocked:
     warps: int
 
 
-Layout = Mma | Slice | Operand | Blocked
+@dataclass(frozen=True)
+class Copied:
+    """Of pointers to copy from: vectors of `elements` along the rows, lanes along a row first, rows dealt to warps."""
+
+    shape: tuple[int, ...]
+    warps: int
+    elements: int
+
+
+Layout = Mma | Slice | Operand | Blocked | Copied
 
 
 def accumulator(type: Type, left: Type, warps: int) -> Mma:
@@ -126,7 +135,7 @@ def rank(layout: Layout) -> int:
     """Number of dimensions of a tile in this layout."""
     if isinstance(layout, Slice):
         return rank(layout.parent) - 1
-    return len(layout.shape) if isinstance(layout, Blocked) else 2
+    return len(layout.shape) if isinstance(layout, Blocked | Copied) else 2
 
 
 def _settle(

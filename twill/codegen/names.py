@@ -8,7 +8,7 @@ import re
 RESERVED = frozenset({
     *keyword.kwlist, "i", "n", "barrier", "slot", "float", "range", "max", "list", "gl", "gluon", "tma", "torch",
     "triton", "mbarrier", "tma_load", "tma_store", "fence_async_shared", "warpgroup_mma", "warpgroup_mma_wait",
-    "TensorDescriptor",
+    "TensorDescriptor", "done", "turned", "tile_number", "turns_over",
 })  # fmt: skip
 
 # Buffers and barriers of a tile, older copies of a value, order tokens, roles.

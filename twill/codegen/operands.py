@@ -8,7 +8,7 @@ from twill.codegen.flights import Flights
 from twill.codegen.layouts import Layout
 from twill.codegen.order import Order, Site
 from twill.codegen.scope import fold
-from twill.codegen.statements import Barrier, Expr, Let, Name, ReadTile, Stmt, Tile, Wait
+from twill.codegen.statements import Barrier, Expr, Fence, Let, Name, ReadTile, Stmt, Tile, Wait
 from twill.codegen.worker import Worker
 from twill.errors import Unsupported
 from twill.ir.graph import Op
@@ -102,7 +102,7 @@ class Operands:
         site.out.extend(self._await(load, site))
         buffer = self.worker.kernel.buffer_name(load)
         self.worker.parameters.add(buffer)
-        return Tile(buffer, self.worker.kernel.depth(load), site.iteration, views)
+        return Tile(buffer, self.worker.kernel.depth(load), site.iteration, views, self.worker.kernel.since)
 
     def _await(self, load: Op, site: Site) -> list[Stmt]:
         """Wait for the tile to land, before this role's first use of it."""
@@ -110,7 +110,10 @@ class Operands:
         if self.order.first_use[name] != site.place or name in site.landed:
             return []
         site.landed.add(name)
-        return [Wait(self.worker.full_barrier(load, site.iteration))]
+        waits: list[Stmt] = [Wait(self.worker.full_barrier(load, site.iteration))]
+        if load.opcode == "async_load" and self.worker.multiplies(load):
+            waits.append(Fence())  # threads wrote the tile, MMAs read it
+        return waits
 
     def releases(self, site: Site) -> tuple[Barrier, ...]:
         """Empty barriers of the tiles that the op at `site` is the last to read."""

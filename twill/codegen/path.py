@@ -15,7 +15,20 @@ from twill.codegen.layouts import Layout
 from twill.codegen.operands import Operands
 from twill.codegen.order import Order, Site
 from twill.codegen.pipeline import Step, Token
-from twill.codegen.statements import CURRENT, END, FIRST, Arrive, Call, Comment, Expr, For, Iteration, Let, Stmt
+from twill.codegen.statements import (
+    CURRENT,
+    END,
+    FIRST,
+    Arrive,
+    Call,
+    Comment,
+    Convert,
+    Expr,
+    For,
+    Iteration,
+    Let,
+    Stmt,
+)
 from twill.codegen.turns import Turns
 from twill.codegen.worker import Worker
 from twill.ir.graph import Op
@@ -109,5 +122,8 @@ class Path:
             home = worker.homes.get(op.result.name)
             operands = worker.operands_of(op, home, resolve)
             out += self.operands.define(op.result.name)
-            out.append(Let(worker.variable(op.result.name), worker.apply(op, operands, home)))
+            value: Expr = worker.apply(op, operands, home)
+            if op.opcode == "reduce" and home is not None and home != worker.reduced(op):
+                value = Convert(value, home)  # what it reduces lives as another use of that wants it
+            out.append(Let(worker.variable(op.result.name), value))
         out += [Arrive(barrier) for barrier in self.operands.releases(site)]

@@ -10,6 +10,7 @@ from twill.codegen.consumer import consumer_statements
 from twill.codegen.producer import producer_statements
 from twill.codegen.scope import Kernel
 from twill.codegen.statements import Expr, Stmt
+from twill.codegen.turns import TURNS_OVER
 from twill.codegen.worker import Worker
 from twill.errors import Unsupported
 from twill.frontend.launch import Launch
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Buffer:
-    """Shared memory of a kernel: a ring of `depth` tiles filled by TMA, or a single tile (depth 0).
+    """Shared memory of a kernel: a ring of `depth` tiles filled by a loader, or a single tile (depth 0).
 
-    barrier counts: `full` completes with one arrival and the tile's bytes, `empty` with one arrival
-    of each of the `readers`; a buffer that is not a ring has no `empty`, one without `filled` (a
-    staging buffer) has no barrier at all.
+    barrier counts: `full` completes with `arrivals`, one and the tile's bytes where TMA fills it (through
+    `descriptor`), one of each thread of the loader where those copy; `empty` with one arrival of each of
+    the `readers`; a buffer that is filled once has no `empty`, one without `filled` (a staging buffer) has
+    no barrier at all.
     """
 
     name: str
@@ -39,10 +41,16 @@ class Buffer:
     depth: int
     readers: int
     filled: bool
+    arrivals: int = 1
 
     @property
     def slots(self) -> int:
         return max(1, self.depth)
+
+    @property
+    def reused(self) -> bool:
+        """It is filled more than once."""
+        return self.readers > 0
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,11 @@ class Plan:
     stamps: Stamps | None = None  # of the twin that keeps the time of each op
 
     @property
+    def turning(self) -> int:
+        """How many roles meet at the end of each tile, since they take turns; 0 without an outer loop."""
+        return sum(TURNS_OVER in role.parameters for role in self.roles)
+
+    @property
     def threshold(self) -> int:
         """Trip count from which on the pipelined path runs."""
         return max(role.stages for role in self.roles if not role.producer) - 1
@@ -103,11 +116,11 @@ ISOLATION = (
 
 
 def plan(
-    graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int = 0, form: pipeline.Form | None = None
+    graph: Graph, schedule: Schedule, launch: Launch, *, isolation: int | None = None, form: pipeline.Form | None = None
 ) -> Plan:
     """Decide the kernel that runs `schedule` on `graph` (already divided into sub-tiles).
 
-    isolation: a level of ISOLATION. form: what the schedule's provenance records when None.
+    isolation: a level of ISOLATION. Of it and of the form, what the schedule's provenance records when None.
 
     Raises Unsupported when the schedule needs what this code generator does not emit (a value that
     moves between groups in registers, no group with registers at all).
@@ -123,6 +136,7 @@ def plan(
     kernel = Kernel(graph, schedule, members)
     order = {op.id: position for position, op in enumerate(schedule.problem.ops)}
     form = form or pipeline.recorded(schedule)
+    level = int(str(schedule.provenance.get("isolation", 0))) if isolation is None else isolation
     streams = pipeline.streams(schedule, order, form.cuts)
     loaders = [stream for stream in streams if schedule.groups[stream.group].producer]
     workers = [stream for stream in streams if not schedule.groups[stream.group].producer]
@@ -134,7 +148,7 @@ def plan(
     roles = []
     for number, stream in enumerate(workers):
         worker = Worker(kernel, stream, first=number == 0)
-        body = consumer_statements(worker, tokens, threshold, isolation)
+        body = consumer_statements(worker, tokens, threshold, level)
         roles.append(_role(schedule, stream, f"consumer{number}", worker.parameters, body))
     preloads = kernel.preloads()
     if not loaders and preloads:
@@ -153,11 +167,11 @@ def plan(
         graph=graph,
         schedule=schedule,
         launch=launch,
-        buffers=tuple(_buffers(kernel)),
+        buffers=tuple(_buffers(kernel, roles)),
         tokens=tokens,
         descriptors=tuple(_descriptor(kernel, name) for name in kernel.used_descriptors),
         roles=tuple(roles),
-        isolation=isolation,
+        isolation=level,
         scalars=tuple(
             (kernel.identifier(value.name), value.name)
             for value in graph.arguments
@@ -179,12 +193,15 @@ def _role(schedule: Schedule, stream: pipeline.Stream, name: str, parameters: se
     )  # fmt: skip
 
 
-def _buffers(kernel: Kernel) -> list[Buffer]:
+def _buffers(kernel: Kernel, roles: list[Role]) -> list[Buffer]:
     found = []
     for load in kernel.ring_loads():
-        readers = kernel.reader_groups(load.result.name)
-        found.append(_buffer(kernel, load, kernel.depth(load), len(readers)))
-    found.extend(_buffer(kernel, load, 0, 0) for load in kernel.preloads())
+        groups = kernel.reader_groups(load.result.name)
+        found.append(_buffer(kernel, load, kernel.depth(load), len(groups)))
+    for load in kernel.preloads():
+        empty = f"{kernel.buffer_name(load)}_empty"
+        readers = sum(empty in role.parameters for role in roles if not role.producer)
+        found.append(_buffer(kernel, load, 0, readers))
     for name, type in kernel.staging.items():
         found.append(Buffer(name, name, None, type.dtype, type.shape, 0, 0, filled=False))
     return found
@@ -192,6 +209,12 @@ def _buffers(kernel: Kernel) -> list[Buffer]:
 
 def _buffer(kernel: Kernel, load: Op, depth: int, readers: int) -> Buffer:
     type = load.result.type
+    if load.opcode == "async_load":
+        (group,) = kernel.groups_of(kernel.members[load.result.name])
+        threads = 32 * kernel.schedule.groups[group].warps
+        return Buffer(
+            kernel.buffer_name(load), load.result.name, None, type.dtype, type.shape, depth, readers, True, threads
+        )
     shape = kernel.types[load.operands[0]].shape
     return Buffer(
         kernel.buffer_name(load), load.result.name, kernel.identifier(load.operands[0]),

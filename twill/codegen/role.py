@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twill.codegen.layouts import Layout, Slice
 from twill.codegen.names import legal
 from twill.codegen.scope import Kernel, fold, index_of
 from twill.codegen.statements import (
+    DONE,
+    TILE,
+    TILE_NUMBER,
+    TURNED,
     Apply,
+    Arrive,
     Convert,
+    Count,
     Expr,
+    If,
     Iteration,
     Let,
     Literal,
@@ -19,10 +26,14 @@ from twill.codegen.statements import (
     ReadTile,
     Stmt,
     Tile,
+    Tiles,
+    TmaLoad,
     TripCount,
+    Wait,
 )
 from twill.errors import Unsupported
-from twill.ir.graph import Op
+from twill.ir.graph import Op, Type
+from twill.ir.opcodes import FETCHES
 
 Resolve = Callable[[str, Layout | None], Expr]
 """The expression for a value by name, in a layout when it is a tile."""
@@ -67,6 +78,8 @@ class Role:
             parameter = kernel.identifier(name)
             self.parameters.add(parameter)
             return Name(parameter)
+        if kernel.graph.outer is not None and name == kernel.graph.outer.index.name:
+            return Name(self.variable(name))
         op = kernel.producers[name]
         type = kernel.types[name]
         if op.opcode == "constant" and not type.shape:
@@ -74,7 +87,7 @@ class Role:
         if op.opcode in {"constant", "splat", "arange", "expand_dims", "broadcast"}:
             return self.free(op, layout, self.outer)
         load = kernel.tile_load(name)
-        if load is not None and op.opcode != "descriptor_load":
+        if load is not None and op.opcode not in FETCHES:
             raise Unsupported(f"`{name}` views a loaded tile in registers.", location=op.location)
         self.needed[name] = None
         return self.converted(Name(self.variable(name)), name, layout)
@@ -127,12 +140,33 @@ class Role:
     def trip_count(self) -> TripCount:
         """The number of iterations, as this role computes it."""
         loop = self.kernel.graph.loop
-        return TripCount(self.outer(loop.lower, None), self.outer(loop.upper, None), self.outer(loop.step, None))
+        lower, upper, step = (self.outer(name, None) for name in (loop.lower, loop.upper, loop.step))
+        return TripCount(lower, upper, step, exact=self.kernel.graph.outer is not None)
+
+    def tiles(self, body: tuple[Stmt, ...], first: tuple[Stmt, ...] = ()) -> tuple[Stmt, ...]:
+        """A loop over the tiles around `body`, counting them and their iterations, after what is the same for all.
+
+        `body` must be whole, but for what it needs computed before the loop, which comes between it and `first`.
+        """
+        outer = self.kernel.graph.outer
+        assert outer is not None
+        lower, upper, step = (self.outer(name, None) for name in (outer.lower, outer.upper, outer.step))
+        once, each = self.preamble_parts()
+        body = (*first, *each, *body, Count(DONE, None))
+        if any(isinstance(stmt, Wait | Arrive | TmaLoad) and stmt.barrier.iteration == TILE for stmt in body):
+            body = (*body, Count(TILE_NUMBER, 1))
+        begin = [Let(name, Literal(0, Type("i32"))) for name in (DONE, TURNED, TILE_NUMBER) if _counts(body, name)]
+        return (*once, *begin, Tiles(self.variable(outer.index.name), lower, upper, step, body))
 
     # -- the straight-line code before the loop -----------------------------------------------------
 
     def preamble(self) -> tuple[Stmt, ...]:
         """Definitions of everything `needed`, in program order (closes over what they need)."""
+        once, each = self.preamble_parts()
+        return (*once, *each)
+
+    def preamble_parts(self) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
+        """The same in two: what is the same for all tiles, and what is computed in each."""
         emitted: dict[str, Stmt] = {}
         while True:
             missing = [name for name in self.needed if name not in emitted]
@@ -141,7 +175,11 @@ class Role:
             for name in missing:
                 emitted[name] = self._define(self.kernel.producers[name])
         order = [op.result.name for op in self.kernel.graph.before if op.results and op.result.name in emitted]
-        return tuple(emitted[name] for name in order)
+        of_tile = self.kernel.of_tile
+        return (
+            tuple(emitted[name] for name in order if name not in of_tile),
+            tuple(emitted[name] for name in order if name in of_tile),
+        )
 
     def _define(self, op: Op) -> Stmt:
         name = op.result.name
@@ -174,3 +212,12 @@ class Role:
         buffer = self.kernel.buffer_name(op)
         self.parameters.update({buffer, f"{buffer}_full"})
         return Tile(buffer, views=found[1])
+
+
+def _counts(body: Iterable[Stmt], counter: str) -> bool:
+    """Some statement adds to `counter`."""
+    return any(
+        statement.counter == counter if isinstance(statement, Count) else
+        isinstance(statement, If) and _counts((*statement.then, *statement.orelse), counter)
+        for statement in body
+    )  # fmt: skip

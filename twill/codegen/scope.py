@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 
 from twill.codegen.names import legal
-from twill.codegen.statements import Apply, Expr, Index, Iteration, Literal, Name
+from twill.codegen.statements import DONE, Apply, Expr, Index, Iteration, Literal, Name
 from twill.errors import Unsupported
 from twill.ir.graph import Graph, Op, Type
+from twill.ir.opcodes import FETCHES
+from twill.ir.outer import depends_on_tile
 from twill.schedule.schedule import Schedule
 
 VIEWS = frozenset({"trans", "reshape"})
@@ -30,6 +32,8 @@ class Kernel:
         self.body = {value.name: op for op in graph.loop.body for value in op.results}
         self.carried = {carried.argument.name: carried for carried in graph.loop.carried}
         self.results = {carried.result.name: carried for carried in graph.loop.carried}
+        self.of_tile = depends_on_tile(graph)
+        self.since = DONE if graph.outer is not None else ""
         self.staging: dict[str, Type] = {}
         self.used_descriptors: list[str] = []
         self._identifiers: dict[str, str] = {}
@@ -59,13 +63,19 @@ class Kernel:
     # -- loads ------------------------------------------------------------------------------------
 
     def ring_loads(self) -> tuple[Op, ...]:
-        """Descriptor loads of the loop body, in source order."""
-        return tuple(op for op in self.graph.loop.body if op.opcode == "descriptor_load")
+        """What the loader fetches in the loop body, in source order."""
+        return tuple(op for op in self.graph.loop.body if op.opcode in FETCHES)
 
     def preloads(self) -> tuple[Op, ...]:
         """Descriptor loads outside the loop; the loader fetches all of them first."""
         outside = (*self.graph.before, *self.graph.after)
         return tuple(op for op in outside if op.opcode == "descriptor_load")
+
+    def once_a_tile(self, load: Op) -> bool:
+        """The load, outside the loop, fetches another tile in each turn of the outer loop."""
+        if self.graph.outer is None:
+            return False
+        return load.result.name in self.after or load.result.name in self.of_tile
 
     def depth(self, load: Op) -> int:
         """Depth of a load's ring; 0 for a tile loaded outside the loop."""
@@ -78,7 +88,7 @@ class Kernel:
         return f"{self.identifier(load.result.name)}_{suffix}"
 
     def tile_load(self, name: str) -> tuple[Op, tuple[tuple[str, tuple[int, ...]], ...]] | None:
-        """The descriptor load behind a value seen through views (transposes, reshapes), else None."""
+        """What fetches the tile behind a value seen through views (transposes, reshapes), else None."""
         views: list[tuple[str, tuple[int, ...]]] = []
         op = self.producers.get(name)
         while op is not None and op.opcode in VIEWS:
@@ -89,7 +99,7 @@ class Kernel:
             else:
                 views.append(("reshape", op.result.type.shape))
             op = self.producers.get(op.operands[0])
-        if op is None or op.opcode != "descriptor_load":
+        if op is None or op.opcode not in FETCHES:
             return None
         block = self.types[op.operands[0]].shape
         if block != op.result.type.shape:  # the descriptor has leading 1s that the tile has not
@@ -163,6 +173,11 @@ class Kernel:
         if op.results[0].name in self.body:
             return op.results[0].name not in self.members
         return op.opcode in FREE or (not op.result.type.shape and op.opcode not in {"load", "reduce"})
+
+    def loaded(self, name: str) -> bool:
+        """A load of the loop, which the loader makes itself, leads to an address."""
+        op = self.body.get(name)
+        return op is not None and (op.opcode == "load" or any(map(self.loaded, op.operands)))
 
     # -- scalars ----------------------------------------------------------------------------------
 

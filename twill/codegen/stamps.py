@@ -19,6 +19,7 @@ from typing import Literal
 
 from twill.codegen.plan import Buffer, Plan, Role
 from twill.codegen.statements import (
+    DONE,
     Comment,
     Condition,
     For,
@@ -28,6 +29,7 @@ from twill.codegen.statements import (
     MmaWait,
     Stamp,
     Stmt,
+    Tiles,
     Wait,
 )
 from twill.errors import InputError
@@ -59,12 +61,15 @@ class Stamps:
     """What an instrumented Plan keeps: `iterations` records of each probe, in each of `samples` programs.
 
     The buffer: int64 [samples, words]; of each sample the headers of `roles` in order, then [probes, iterations].
+    since: of a kernel that runs over tiles, the variable with the iterations before this tile's; they are counted
+    across tiles then.
     """
 
     roles: tuple[str, ...]
     probes: tuple[Probe, ...]
     iterations: int
     samples: int
+    since: str = ""
 
     @property
     def words(self) -> int:
@@ -99,7 +104,8 @@ def instrumented(
         body = writer.written(role.body)
         parameters = tuple(sorted({*role.parameters, *PARAMETERS}))
         roles.append(replace(role, parameters=parameters, body=tuple(body)))
-    stamps = Stamps(tuple(role.name for role in plan.roles), tuple(probes.values()), iterations, samples)
+    since = DONE if plan.graph.outer is not None else ""
+    stamps = Stamps(tuple(role.name for role in plan.roles), tuple(probes.values()), iterations, samples, since)
     return replace(plan, roles=tuple(roles), stamps=stamps)
 
 
@@ -134,6 +140,8 @@ class _Writer:
             elif isinstance(statement, If):
                 then, orelse = self.written(statement.then), self.written(statement.orelse)
                 out.append(replace(statement, then=tuple(then), orelse=tuple(orelse)))
+            elif isinstance(statement, Tiles):
+                out.append(replace(statement, body=tuple(self.written(statement.body))))
             elif isinstance(statement, Comment):
                 out.append(statement)
                 begun, waited = (statement, False) if statement.op else (begun, waited)
@@ -216,7 +224,7 @@ def closing_lines(stamps: Stamps, role: Role) -> list[str]:
     """A role's last lines."""
     at = stamps.header(role.name)
     return [
-        f"gl.store(twill_at + {at}, gl.to_tensor(n).to(gl.int64), mask=twill_limit > 0)",
+        f"gl.store(twill_at + {at}, gl.to_tensor({stamps.since or 'n'}).to(gl.int64), mask=twill_limit > 0)",
         f"twill_mark(twill_at + {at + 3}, twill_limit)",
     ]
 

@@ -1,10 +1,11 @@
 """What a Plan is made of: expressions and statements of one role, every decision already taken.
 
     Expr  ::= Name | Literal | Index | Apply | Convert | Tile | ReadTile
-    Stmt  ::= Let | Wait | Arrive | TmaLoad | Mma | MmaWait | StoreTile | TmaStore | StoreWait | Call
-            | TripCount | Comment | Stamp | For | If
+    Stmt  ::= Let | Wait | Arrive | TmaLoad | AsyncCopy | Fence | Meet | Mma | MmaWait | StoreTile | TmaStore
+            | StoreWait | Call | TripCount | Comment | Stamp | For | If | Count | Tiles
 
-Iterations are symbolic: iteration 2, the loop variable minus 1, or the trip count minus 1.
+Iterations are symbolic: iteration 2, the loop variable minus 1, or the trip count minus 1. In a loop over tiles they
+are those of one tile; slots and phases follow from a count that goes on across tiles, `since` names it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from twill.ir.graph import Attribute, Type
 
 @dataclass(frozen=True)
 class Iteration:
-    """An iteration number: `offset` after iteration 0 (`first`), `i` (`index`) or `n` (`end`)."""
+    """An iteration number: `offset` after iteration 0 (`first`), `i` (`index`) or `n` (`end`).
 
-    base: Choice["first", "index", "end"]
+    Of what happens once a tile it is the number of the tile (`tile`).
+    """
+
+    base: Choice["first", "index", "end", "tile"]
     offset: int = 0
 
     def shifted(self, by: int) -> Iteration:
@@ -31,6 +35,11 @@ class Iteration:
 FIRST = Iteration("first")
 CURRENT = Iteration("index")
 END = Iteration("end")
+TILE = Iteration("tile")
+
+DONE, TURNED, TILE_NUMBER = "done", "turned", "tile_number"
+"""Variables of a role that runs over tiles: iterations of the tiles before, those of them in which groups took turns,
+and how many tiles they are."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +88,16 @@ class Convert:
 
 @dataclass(frozen=True)
 class Tile:
-    """A buffer in shared memory seen through views; a ring (depth > 0) at the slot of `iteration`."""
+    """A buffer in shared memory seen through views; a ring (depth > 0) at the slot of `iteration`.
+
+    since: the variable with the iterations before this tile's, "" without tiles.
+    """
 
     buffer: str
     depth: int = 0
     iteration: Iteration | None = None
     views: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,11 +121,15 @@ class Let:
 
 @dataclass(frozen=True)
 class Barrier:
-    """An mbarrier: of a ring (depth > 0, its slot and phase follow `iteration`) or a single one."""
+    """An mbarrier: of a ring (depth > 0, its slot and phase follow `iteration`) or a single one.
+
+    since: as of a Tile.
+    """
 
     name: str
     depth: int
     iteration: Iteration
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +158,10 @@ class Arrive:
 
 @dataclass(frozen=True)
 class TmaLoad:
-    """Announce `nbytes` on `barrier`, then copy the tile at `offsets` into `tile`."""
+    """Announce `nbytes` on `barrier`, then copy the tile at `offsets` into `tile`.
+
+    indexed: the offsets are loaded, which must not happen where the conditions do not hold.
+    """
 
     descriptor: str
     offsets: tuple[Expr, ...]
@@ -149,6 +169,34 @@ class TmaLoad:
     tile: Tile
     nbytes: int
     conditions: tuple[Condition, ...] = ()
+    indexed: bool = False
+
+
+@dataclass(frozen=True)
+class AsyncCopy:
+    """Every thread starts copies of its part of what `source` (the variable `target`) points at into `tile`.
+
+    Where `mask` does not hold the tile is 0. Every thread arrives on `barrier` once its part is in. vector: elements
+    that lie together in memory, and for which the mask is the same.
+    """
+
+    target: str
+    source: Apply
+    mask: Expr | None
+    vector: int
+    barrier: Barrier
+    tile: Tile
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fence:
+    """MMAs and TMA read after it what threads and their copies wrote before it."""
+
+
+@dataclass(frozen=True)
+class Meet:
+    """Every warp of the role has come this far."""
 
 
 @dataclass(frozen=True)
@@ -215,11 +263,15 @@ class Call:
 
 @dataclass(frozen=True)
 class TripCount:
-    """n = the number of iterations of a loop over [lower, upper) by step; at most 0 for an empty one."""
+    """n = the number of iterations of a loop over [lower, upper) by step; at most 0 for an empty one.
+
+    exact: 0 for an empty one.
+    """
 
     lower: Expr
     upper: Expr
     step: Expr
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,11 +311,33 @@ class If:
     orelse: tuple[Stmt, ...] = ()
 
 
+@dataclass(frozen=True)
+class Count:
+    """counter += by, where `by` is a number, or the trip count (None)"""
+
+    counter: str
+    by: int | None
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """for index in range(lower, upper, step), a tile a turn"""
+
+    index: str
+    lower: Expr
+    upper: Expr
+    step: Expr
+    body: tuple[Stmt, ...]
+
+
 Stmt = (
     Let
     | Wait
     | Arrive
     | TmaLoad
+    | AsyncCopy
+    | Fence
+    | Meet
     | Mma
     | MmaWait
     | StoreTile
@@ -275,4 +349,6 @@ Stmt = (
     | Stamp
     | For
     | If
+    | Count
+    | Tiles
 )

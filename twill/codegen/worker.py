@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from twill.codegen.layouts import infer
+from twill.codegen.layouts import Layout, Slice, infer
 from twill.codegen.pipeline import Stream
 from twill.codegen.role import Role
 from twill.codegen.scope import Kernel
-from twill.codegen.statements import Barrier, Iteration
+from twill.codegen.statements import TILE, Barrier, Iteration
 from twill.errors import Unsupported
 from twill.ir.graph import Op
 
@@ -75,6 +75,18 @@ class Worker(Role):
         op = self.kernel.body.get(value)
         return op is not None and self.kernel.member_of(op) in self.ops
 
+    def reduced(self, op: Op) -> Layout:
+        """The layout in which a reduction's result comes out."""
+        axis = op.attributes["axis"]
+        assert isinstance(axis, int)
+        return Slice(axis, self.homes[op.operands[0]])
+
+    def multiplies(self, load: Op) -> bool:
+        """A dot of this role reads the tile where the load puts it."""
+        dots = (op for ops in self.ops.values() for op in ops if op.opcode == "dot")
+        tiles = (self.kernel.tile_load(name) for op in dots for name in op.operands[:2])
+        return any(tile is not None and tile[0] is load for tile in tiles)
+
     def source(self, name: str) -> tuple[str, int]:
         """The body value behind a loop-carried argument and how many iterations ago it was made.
 
@@ -107,4 +119,7 @@ class Worker(Role):
     def _barrier(self, load: Op, suffix: str, iteration: Iteration) -> Barrier:
         name = f"{self.kernel.buffer_name(load)}_{suffix}"
         self.parameters.add(name)
-        return Barrier(name, self.kernel.depth(load), iteration)
+        if self.kernel.once_a_tile(load):
+            return Barrier(name, 1, TILE)
+        depth = self.kernel.depth(load)
+        return Barrier(name, depth, iteration, self.kernel.since if depth else "")

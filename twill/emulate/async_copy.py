@@ -1,6 +1,7 @@
-"""Stand-in for `gluon.language.nvidia.ampere.async_copy`: copies from pointers that complete by groups (cp.async).
+"""Stand-in for `gluon.language.nvidia.ampere.async_copy`: copies from pointers (cp.async).
 
-A copy writes its buffer at some moment until `wait_group` covers its group; the buffer is poison until then.
+A copy writes its buffer at some moment until `wait_group` covers its group, or until the phase completes of a barrier
+that `mbarrier_arrive` told to wait for it; the buffer is poison until then.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from twill.emulate import cluster
+from twill.emulate import cluster, trace
+from twill.emulate import mbarrier as barriers
 from twill.emulate.accesses import Access, Clock
 from twill.emulate.constants import unwrap
 from twill.emulate.global_accesses import record_async
@@ -18,16 +20,17 @@ from twill.emulate.report import Unwaited
 from twill.emulate.scheduler import Event, Scheduler, active
 from twill.emulate.values import refuse
 
-__all__ = ["async_copy_global_to_shared", "async_load", "commit_group", "wait_group"]
+__all__ = ["async_copy_global_to_shared", "async_load", "commit_group", "mbarrier_arrive", "wait_group"]
 
 
 @dataclass
 class Copies:
-    """The copies of one role, in groups counted from 1; `pending` may happen in the order of issue."""
+    """The copies of one role, numbered from 1; `pending`, they and their arrivals, may happen in the order of issue."""
 
     agent: int
     issued: int = 0  # of matrix multiplications, which the statistics count: none
-    group: int = 1  # that is being filled
+    copied: int = 0  # the number of the last copy
+    groups: list[int] = field(default_factory=list)  # of each committed group: the number of its last copy
     pending: list[Event] = field(default_factory=list)
     accesses: list[Access] = field(default_factory=list)
 
@@ -37,7 +40,7 @@ class Copies:
             if not access.before(final):
                 raise Unwaited(
                     f"{access.place} into {access.view.path} was never waited for.",
-                    hint="Call commit_group() and wait_group(0) after it.",
+                    hint="Call commit_group() and wait_group(0) after it, or mbarrier_arrive() and wait for that.",
                     location=access.place.where,
                     places=(access.place,),
                     buffer=access.view.path,
@@ -64,23 +67,42 @@ def async_copy_global_to_shared(smem: Any, pointer: Any, mask: Any = None, **hin
     place, task = scheduler.place("asynchronous copy"), scheduler.current()
     copies = _copies(scheduler)
     memory, elements, _, read = reading(pointer, mask, None if mask is None else 0, "asynchronous copy")
-    access = Access(place, smem, True, "generic", copies.agent, copies.group)
+    copies.copied += 1
+    access = Access(place, smem, True, "generic", copies.agent, copies.copied)
     smem.allocation.history.record(access, task.clock)
     scheduler.unfenced.append(access)
     record_async(memory.history, access, elements, write=False)
     smem.poison()
-    copies.pending.append(Event(place, lambda: smem.fill(read()), copies.group))
+    copies.pending.append(Event(place, lambda: smem.fill(read()), copies.copied))
     copies.accesses.append(access)
 
 
 async_load = async_copy_global_to_shared  # the name in later versions of Triton
 
 
+def mbarrier_arrive(mbarrier: Any, increment_count: Any = True) -> None:
+    """Every thread of the role arrives once its copies so far are in.
+
+    increment_count: the phase is to await these arrivals beside those of its count, not among them.
+    """
+    scheduler = active()
+    scheduler.pause()
+    place, task = scheduler.place("asynchronous arrive"), scheduler.current()
+    barrier, copies, threads = barriers.find(unwrap(mbarrier), place), _copies(scheduler), 32 * task.warps
+    if unwrap(increment_count):
+        barrier.pending += threads
+    clock = {**task.clock, copies.agent: copies.copied}
+    trace.signal(barrier, clock, place)
+    task.release()
+    copies.pending.append(Event(place, lambda: barrier.arrive(threads, clock, place), copies.copied))
+
+
 def commit_group() -> None:
     """End the group: `wait_group` counts it from now on."""
     scheduler = active()
     scheduler.pause()
-    _copies(scheduler).group += 1
+    copies = _copies(scheduler)
+    copies.groups.append(copies.copied)
 
 
 def wait_group(num_outstanding: Any = 0) -> None:
@@ -88,7 +110,8 @@ def wait_group(num_outstanding: Any = 0) -> None:
     scheduler = active()
     scheduler.pause()
     copies, task = _copies(scheduler), scheduler.current()
-    last = copies.group - 1 - int(unwrap(num_outstanding))
+    complete = copies.groups[: max(0, len(copies.groups) - int(unwrap(num_outstanding)))]
+    last = complete[-1] if complete else 0
     for event in copies.pending:
         if event.sequence <= last:
             event.happen()

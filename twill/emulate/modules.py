@@ -131,6 +131,7 @@ def build(emulator: Emulator) -> dict[str, ModuleType]:
     )
     hopper = _module(
         f"{GLUON}.language.nvidia.hopper",
+        async_copy=ampere.async_copy,
         mbarrier=barriers,
         tma=copies,
         cluster=_module(f"{GLUON}.language.nvidia.hopper.cluster", **clusters),

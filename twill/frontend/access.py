@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twill.ir.graph import Graph, Op
 
-_READS = frozenset({"load", "descriptor_load"})
+_READS = frozenset({"load", "async_load", "descriptor_load"})
 _WRITES = frozenset({"store", "descriptor_store"})
 _UPDATES = frozenset({"atomic"})  # read what they write
 _ADDRESS = frozenset({"descriptor", "addptr", "splat", "broadcast", "expand_dims", "trans", "reshape", "select"})
@@ -21,8 +21,8 @@ def accesses(graph: Graph) -> dict[str, str]:
 
 
 def read_by_pointers(graph: Graph) -> set[str]:
-    """The tensor arguments that a `load` reads."""
-    return {name for opcode, names in _accessing(graph) if opcode == "load" for name in names}
+    """The tensor arguments that are read by pointers."""
+    return {name for opcode, names in _accessing(graph) if opcode in ("load", "async_load") for name in names}
 
 
 def _accessing(graph: Graph) -> list[tuple[str, set[str]]]:

@@ -46,10 +46,11 @@ def _check(op: Op, arguments: set[str], producers: dict[str, Op]) -> None:
         if name in seen or name in arguments:
             continue
         seen.add(name)
-        producer = producers[name]
-        if producer.opcode not in _SCALAR_OPS or producer.result.type.shape:
+        producer = producers.get(name)
+        if producer is None or producer.opcode not in _SCALAR_OPS or producer.result.type.shape:
             raise Unsupported(
-                "a tensor descriptor whose shape or strides depend on the program or on memory is not supported.",
+                "a tensor descriptor whose shape or strides depend on the program, the tile or on memory is not "
+                "supported.",
                 hint="Compute shape and strides from the kernel's scalar arguments only.",
                 location=op.location,
             )

@@ -148,7 +148,7 @@ def from_json(data: Mapping[str, Any]) -> Launch:
             (int(grid[0]), int(grid[1]), int(grid[2])) if grid else None,
             data["multiple_of"],
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(
             f"the launch in this file cannot be read: {error!r}.", hint="Compile the kernel again."
         ) from None

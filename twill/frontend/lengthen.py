@@ -13,47 +13,56 @@ from types import MappingProxyType
 
 from twill.errors import TwillError
 from twill.frontend.contents import one_range, resized
+from twill.frontend.grid_arguments import grid_arguments, is_positive
 from twill.frontend.launch import ArgumentSpec, Launch
 from twill.frontend.trips import descriptor_extents, driving_arguments, driving_tensors, largest_trip_count
 from twill.ir.graph import Graph
 
 _MOST_ELEMENTS = 1 << 25  # of a tensor of the longer example
-_INTEGERS = ("i32", "i64")
 _ATTEMPTS = 8
 
 
-def lengthened(graph: Graph, launch: Launch, trip_count: int, *, blocks: bool = False) -> Launch | None:
+def lengthened(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
+    """The first of `lengthenings`; None when there is none."""
+    return next(lengthenings(graph, launch, trip_count), None)
+
+
+def lengthenings(graph: Graph, launch: Launch, trip_count: int) -> Iterator[Launch]:
     """`launch` with larger arguments and tensors, so that its longest program makes `trip_count` iterations or more.
 
-    One argument that drives the loop grows, alone or with one that drives the grid (a causal loop needs more rows to
-    see more columns), by the same factor. A tensor's extents that are multiples of its old value grow with it (with
-    `blocks` those too that are its number of blocks, of a size that is a constexpr), and
+    One argument that drives the loop grows, all of them, or one or all with one that drives the grid (a causal loop
+    needs more rows to see more columns), by the same factor. A tensor's extents that are multiples of its old value
+    grow with it (and, tried behind that, those too that are its number of blocks, of a size that is a constexpr), and
     scalars that hold strides of such a tensor follow. Bounds read from memory get longer ranges: one range takes
-    everything, or all grow with the argument that is their largest value. None when no such launch is found; the
-    launch itself when it is long enough.
+    everything, or all grow with the argument that is their largest value. Nothing where no such launch is found; the
+    launch itself alone when it is long enough.
     """
     try:
         if largest_trip_count(graph, launch) >= trip_count:
-            return launch
+            yield launch
+            return
         for name in driving_tensors(graph, launch):
             merged = launch.with_values({name: one_range(launch.argument(name).contents or ())})
             if _reaches(graph, merged, trip_count):
-                return merged
-        for names in _candidates(graph, launch):
+                yield merged
+        for names, blocks in itertools.product(_candidates(graph, launch), (False, True)):
             for attempt in range(_ATTEMPTS):
                 longer = _scaled(graph, launch, names, trip_count + attempt, blocks)
                 if longer is not None and _reaches(graph, longer, trip_count):
-                    return longer
+                    yield longer
+                    break
     except TwillError:
         pass  # bounds that only the running kernel knows
-    return None
 
 
 def _candidates(graph: Graph, launch: Launch) -> Iterator[tuple[str, ...]]:
     """Arguments to grow together, single ones first."""
     driving = (*driving_arguments(graph, launch), *_bounding(graph, launch))
-    others = [name for name in _grid_arguments(launch) if name not in driving]
+    others = [name for name in grid_arguments(launch) if name not in driving]
     yield from ((name,) for name in driving)
+    if len(driving) > 1:  # a window, and the columns it is on
+        yield driving
+        yield from ((*driving, name) for name in others)
     yield from itertools.product(driving, others)
     yield from ((name,) for name in others)
 
@@ -61,30 +70,7 @@ def _candidates(graph: Graph, launch: Launch) -> Iterator[tuple[str, ...]]:
 def _bounding(graph: Graph, launch: Launch) -> list[str]:
     """Integer arguments that are the largest value of a tensor the loop's bounds are read from."""
     largest = {max(launch.argument(name).contents or (0,)) for name in driving_tensors(graph, launch)}
-    return [spec.name for spec in launch.arguments if _positive(spec) and spec.value in largest]
-
-
-def _grid_arguments(launch: Launch) -> list[str]:
-    """Integer arguments that the grid follows."""
-    found = []
-    for spec in launch.arguments:
-        if _positive(spec):
-            value = int(str(spec.value))
-            grids = {_grid(launch, {spec.name: value * factor}) for factor in (1, 2, 5)}
-            if len(grids) > 1:
-                found.append(spec.name)
-    return found
-
-
-def _grid(launch: Launch, values: Mapping[str, int]) -> tuple[int, int, int] | None:
-    try:
-        return launch.with_values(values).grid
-    except TwillError:
-        return None
-
-
-def _positive(spec: ArgumentSpec) -> bool:
-    return spec.kind == "scalar" and spec.dtype in _INTEGERS and isinstance(spec.value, int) and spec.value > 0
+    return [spec.name for spec in launch.arguments if is_positive(spec) and spec.value in largest]
 
 
 def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: int, blocks: bool) -> Launch | None:
@@ -93,7 +79,7 @@ def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: in
     values: dict[str, int] = {}
     for name in names:
         spec = launch.argument(name)
-        if not _positive(spec):
+        if not is_positive(spec):
             return None
         old = int(str(spec.value))
         unit = math.lcm(launch.multiple(name), math.gcd(old, 16))  # what the kernel was compiled for holds on
@@ -108,7 +94,7 @@ def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: in
     if strides is None or any(math.prod(spec.shape or ()) > _MOST_ELEMENTS for spec in tensors.values()):
         return None
     for spec in launch.arguments:
-        if _positive(spec) and spec.name not in values and spec.value in strides:
+        if is_positive(spec) and spec.name not in values and spec.value in strides:
             values[spec.name] = strides[int(str(spec.value))]
             if values[spec.name] % launch.multiple(spec.name):
                 return None
@@ -152,7 +138,7 @@ def _strides(launch: Launch, tensors: Mapping[str, ArgumentSpec]) -> dict[int, i
     for name, new in tensors.items():
         for old, stride in zip(launch.argument(name).strides or (), new.strides or (), strict=True):
             found.setdefault(old, set()).add(stride)
-    held = {spec.value for spec in launch.arguments if _positive(spec)}
+    held = {spec.value for spec in launch.arguments if is_positive(spec)}
     if any(len(new) > 1 for old, new in found.items() if old in held and old > 1):
         return None
     return {old: next(iter(new)) for old, new in found.items() if old > 1 and new != {old}}

@@ -1,4 +1,4 @@
-"""TTIR text to the Graph: the kernel's one loop, what runs before it, and what runs after it."""
+"""TTIR text to the Graph: the kernel's loop, what runs before and after it, and the loop around it, if any."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from twill.frontend.branches import Branch, If, Step
 from twill.frontend.descriptors import check_descriptors
 from twill.frontend.drafts import Draft, Refused, draft
 from twill.frontend.launch import Launch
+from twill.frontend.merge import Passage, divisibility, in_sequence, merge
+from twill.frontend.nested import Counters, nest
 from twill.frontend.opcodes import IGNORED, REFUSALS
 from twill.frontend.places import Places
 from twill.frontend.ttir_parser import parse_module
 from twill.frontend.ttir_tokens import SyntaxProblem
 from twill.frontend.ttir_tree import Function, Module, Statement
 from twill.frontend.ttir_types import UnknownType, parse_type
-from twill.ir.graph import Carried, Graph, Loop, Op, Type, Value
-
-LARGEST_POINTER_LOAD = 16384
-"""Bytes that one tl.load in the loop may load: 32 registers of each thread of a warp group."""
+from twill.ir.async_loads import LARGEST_POINTER_LOAD
+from twill.ir.graph import Carried, Graph, Loop, Op, Outer, Type, Value
+from twill.ir.outer import invariants_first
 
 _TERMINATORS = frozenset({"scf.yield", "tt.return"})
 _THROUGH_POINTERS = frozenset({"tt.load", "tt.store", "tt.atomic_rmw"})
@@ -57,16 +58,30 @@ class _Lowering:
         self.places = places
         self.here = places.location(module.resolve(function.location))
         self.ifs = 0
+        self.hints: dict[str, int] = {}  # what scalars are multiples of, as written in the source
 
     def graph(self) -> Graph:
-        statements = self.function.body.statements
-        at = self.find_loop(statements)
-        loop = statements[at]
-        before = self.steps(statements[:at], inside=False)
-        body = self.steps(loop.regions[0].statements, inside=True)
-        after = self.steps(statements[at + 1 :], inside=False)
-        self.require_ignored(loop, (*before, *body, *after))
-        chosen = self.names(loop, before, body, after)
+        parts = nest(self.function.body.statements, self.find_loop)
+        outer = parts.outer
+        before = [
+            *self.steps(parts.entry, inside=False),
+            *(self.counters(outer, parts.loop) if outer is not None else ()),
+            *self.steps(parts.before, inside=False),
+        ]
+        for statement in parts.rest:
+            self.refuse(
+                statement,
+                "code after a loop around the loop",
+                "Do it for each tile, inside the outer loop, or in a kernel of its own.",
+            )
+        loops, codes = in_sequence(parts.loop, parts.after)
+        for loop in loops:
+            self.require_signed(loop)
+        bodies = [self.steps(loop.regions[0].statements, inside=True) for loop in loops]
+        afters = [self.steps(code, inside=False) for code in codes]
+        passages = [steps for pair in zip(bodies, afters, strict=True) for steps in pair]
+        self.require_ignored(loops, [*before, *(step for steps in passages for step in steps)])
+        chosen = self.names(loops, outer, before, *passages)
 
         def value(key: str, kind: Type) -> Value:
             return Value(chosen[key], kind)
@@ -83,32 +98,42 @@ class _Lowering:
                 for step in steps
             )
 
-        last = loop.regions[0].statements[-1:]
-        yielded = last[0].operands if last and last[0].name == "scf.yield" else []
-        carried = tuple(
-            Carried(value(argument, kind), chosen[initial], chosen[after_body], value(result, kind))
-            for (argument, initial), after_body, result, kind in zip(
-                loop.carried, yielded, loop.results, self.types(loop, loop.outputs), strict=True
+        def lowered(loop: Statement, body: Sequence[Step]) -> Loop:
+            ending = loop.regions[0].statements[-1:]
+            yielded = ending[0].operands if ending and ending[0].name == "scf.yield" else []
+            carried = tuple(
+                Carried(value(argument, kind), chosen[initial], chosen[after_body], value(result, kind))
+                for (argument, initial), after_body, result, kind in zip(
+                    loop.carried, yielded, loop.results, self.types(loop, loop.outputs), strict=True
+                )
             )
-        )
-        (index_type,) = self.types(loop, loop.inputs)
-        lower, upper, step = (chosen[key] for key in loop.operands)
-        index = value(loop.words[-1], index_type)
+            (index_type,) = self.types(loop, loop.inputs)
+            lower, upper, step = (chosen[key] for key in loop.operands)
+            return Loop(value(loop.words[-1], index_type), lower, upper, step, carried, ops(body), self.location(loop))
+
         arguments = tuple(self.arguments())
-        graph = Graph(
-            self.function.name,
-            arguments,
+        around = None
+        if outer is not None:
+            (kind,) = self.types(outer, outer.inputs)
+            first, last, by = (chosen[key] for key in outer.operands)
+            around = Outer(value(outer.words[-1], kind), first, last, by, self.location(outer))
+        visible = arguments if around is None else (*arguments, around.index)
+        multiples = {spec.name: self.launch.multiple(spec.name) for spec in self.launch.arguments}
+        code = merge(
+            visible,
             ops(before),
-            Loop(index, lower, upper, step, carried, ops(body), self.location(loop)),
-            ops(after),
+            [Passage(lowered(loops[i], bodies[i]), ops(afters[i])) for i in range(len(loops))],
+            multiples,
+            {chosen[key]: multiple for key, multiple in self.hints.items() if key in chosen},
         )
+        graph = Graph(self.function.name, arguments, code.before, code.loop, code.after, outer=around)
         check_descriptors(graph)
-        return graph
+        return invariants_first(graph)
 
     # structure ----------------------------------------------------------------------------------
 
     def find_loop(self, statements: Sequence[Statement]) -> int:
-        """The position of the only loop. Raises Unsupported for none, a second one, or branches."""
+        """The position of the first loop. Raises Unsupported for none, or branches."""
         for statement in statements:
             if statement.name.startswith("cf."):
                 self.refuse(statement, REFUSALS["cf.cond_br"].construct, REFUSALS["cf.cond_br"].advice)
@@ -123,21 +148,23 @@ class _Lowering:
                 hint="Compile it with Triton as it is, or loop over tiles with `for ... in range(lower, upper, step)`.",
                 location=self.here,
             )
-        if len(loops) > 1:
-            self.refuse(
-                statements[loops[1]],
-                "a second loop",
-                "Merge the two loops, or put the second in a kernel of its own.",
-            )
-        loop = statements[loops[0]]
-        if "unsigned" in loop.words:
-            self.refuse(loop, "a loop over unsigned integers", "Use signed integers for the bounds.")
+        self.require_signed(statements[loops[0]])
         return loops[0]
 
-    def require_ignored(self, loop: Statement, steps: Sequence[Step]) -> None:
+    def require_signed(self, loop: Statement) -> None:
+        if "unsigned" in loop.words:
+            self.refuse(loop, "a loop over unsigned integers", "Use signed integers for the bounds.")
+
+    def counters(self, outer: Statement, loop: Statement) -> list[Step]:
+        """What the turns of the outer loop pass to one another, computed from its index."""
+        (index,) = self.types(outer, outer.inputs)
+        types = self.types(outer, outer.outputs)
+        return Counters(outer, loop, index, types, self.refuse).steps(self.location(outer))
+
+    def require_ignored(self, loops: Sequence[Statement], steps: Sequence[Step]) -> None:
         """Raises Unsupported when something uses a result that an op does not give here (an atomic's)."""
         used = {key for step in steps for key in step.draft.operands}
-        used |= {key for statement in loop.regions[0].statements[-1:] for key in statement.operands}
+        used |= {key for loop in loops for end in loop.regions[0].statements[-1:] for key in end.operands}
         for step in steps:
             if not used.isdisjoint(step.draft.ignored):
                 raise Unsupported(
@@ -159,6 +186,8 @@ class _Lowering:
             location, variable = self.places.location(resolved, statement.name), self.places.variable(resolved)
             shape = parse_type(statement.inputs[0]).shape if statement.name in _THROUGH_POINTERS else ()
             found += [Step(op, location, variable, shape) for op in self.draft(statement, inside=inside)]
+            if (multiple := divisibility(statement)) > 1:
+                self.hints[statement.results[0]] = multiple
         return found
 
     def branches(self, statement: Statement, *, inside: bool) -> list[Step]:
@@ -181,14 +210,14 @@ class _Lowering:
         where = " in the loop" if inside else ""
         if inside and statement.name == "scf.for":
             self.refuse(statement, "a loop inside the loop", "Unroll the inner loop with tl.static_range.")
-        if inside and statement.name == "tt.load" and (tile := parse_type(statement.inputs[0])).shape:
-            loaded = Type(tile.dtype, tile.shape)
+        if inside and statement.name == "tt.load" and len((tile := parse_type(statement.inputs[0])).shape) in (1, 3, 4):
+            loaded = Type(tile.dtype, tile.shape)  # matrices may be the loader's (`ir.async_loads`)
             if loaded.nbytes > LARGEST_POINTER_LOAD:
                 self.refuse(
                     statement,
                     f"a load of {loaded.nbytes // 1024} KiB through pointers in the loop (tl.load)",
-                    f"Load tiles with tl.make_tensor_descriptor(...).load([...]); through pointers at most "
-                    f"{LARGEST_POINTER_LOAD // 1024} KiB in an iteration, which stay in registers.",
+                    "Load tiles with tl.make_tensor_descriptor(...).load([...]), or matrices with contiguous rows; "
+                    f"other loads bring at most {LARGEST_POINTER_LOAD // 1024} KiB in an iteration, into registers.",
                 )
         if inside and statement.name == "tt.make_tensor_descriptor":
             self.refuse(statement, "a tensor descriptor made in the loop", "Make it once before the loop.")
@@ -247,7 +276,7 @@ class _Lowering:
                     location=self.here,
                 ) from None
 
-    def names(self, loop: Statement, *parts: Sequence[Step]) -> dict[str, str]:
+    def names(self, loops: Sequence[Statement], outer: Statement | None, *parts: Sequence[Step]) -> dict[str, str]:
         """A name for every SSA value of the function."""
         fixed = self.parameters()
         steps = [step for part in parts for step in part]
@@ -264,18 +293,21 @@ class _Lowering:
             | {key[1:] for step in steps for key, _ in step.draft.results}
             | set(fixed.values())
         )
-        bases = {argument: names.without_counter(argument, known) for argument, _ in loop.carried}
+        passed = [pair for loop in loops for pair in loop.carried]
+        bases = {argument: names.without_counter(argument, known) for argument, _ in passed}
         uses = Counter(key for step in steps for key in step.draft.operands)
-        uses.update(initial for _, initial in loop.carried)
-        initials = {initial: f"{bases[argument]}_init" for argument, initial in loop.carried if uses[initial] == 1}
+        uses.update(initial for _, initial in passed)
+        initials = {initial: f"{bases[argument]}_init" for argument, initial in passed if uses[initial] == 1}
         wishes = []
         for step in steps:
             for key, kind in step.draft.results:
                 base = self.base(step, key, initials)
                 wishes.append(names.Wish(key, base, step.draft.opcode, bool(kind.shape)))
-        index = loop.words[-1]
-        wishes.append(names.Wish(index, names.without_counter(index, known), "index"))
-        for (argument, _), result in zip(loop.carried, loop.results, strict=True):
+        for each in (*loops, outer) if outer is not None else loops:
+            index = each.words[-1]
+            wishes.append(names.Wish(index, names.without_counter(index, known), "index"))
+        results = [result for loop in loops for result in loop.results]
+        for (argument, _), result in zip(passed, results, strict=True):
             wishes.append(names.Wish(argument, f"{bases[argument]}_prev"))
             wishes.append(names.Wish(result, f"{bases[argument]}_out"))
         return names.assign(fixed, wishes)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from twill.errors import InputError, Unsupported
 from twill.frontend.launch import MOST_CONTENTS, Constant, Launch
 from twill.ir.graph import Graph, Op
+from twill.ir.outer import depends_on_tile
 
 Program = tuple[int, int, int]
 Number = bool | int | float
@@ -26,6 +27,17 @@ class Scalars:
         self.grid = launch.grid or (1, 1, 1)
         self.known: dict[str, Constant] = dict(launch.scalars)
         self.producers = {op.result.name: op for op in graph.before if op.results}
+
+    def of_tile(self, index: int) -> Scalars:
+        """The scalars in one turn of the outer loop."""
+        outer = self.graph.outer
+        assert outer is not None
+        of_tile = depends_on_tile(self.graph)
+        found = Scalars(self.graph, self.launch, self.program)
+        found.producers = dict(self.producers)
+        found.known = {name: value for name, value in self.known.items() if name not in of_tile}
+        found.known[outer.index.name] = index
+        return found
 
     def get(self, name: str) -> Number | None:
         """The value, None when it cannot be known."""

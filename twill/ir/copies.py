@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twill.errors import Unsupported
+from twill.ir.async_loads import address_values
 from twill.ir.graph import Carried, Graph, Op, Type, Value
 from twill.ir.opcodes import ELEMENTWISE, STORES
 from twill.ir.rows import Rows, block_axis, operand_axis, reduced_scalars, store_name, stored_type
@@ -23,6 +24,7 @@ class Copies:
         self.needed: dict[str, list[int | None]] = {}
         self.outside = {value.name for value in graph.arguments}
         self.outside |= {value.name for op in graph.before for value in op.results}
+        self.outside |= {graph.outer.index.name} if graph.outer is not None else set()
         self.shifted: dict[tuple[str, int, int], str] = {}
         self.prelude: list[Op] = []  # offsets that the body uses but that can be computed before it
         self._collect_versions()
@@ -69,13 +71,14 @@ class Copies:
         for c in self.graph.loop.carried:
             if c.argument.type.shape:
                 copied |= {c.argument.name, c.result.name}
+        addresses = address_values(self.graph)
         looped = {value.name for op in self.graph.loop.body for value in op.results}
         for op in self.graph.ops():
             if op.opcode in STORES or op.result.name in flexible:
                 continue
             tile = op.result.type.shape != () and op.result.type.kind == "value"
             computes = op.opcode in ELEMENTWISE | {"dot", "reduce"} and tile
-            fetches = op.opcode == "load" and op.result.name in looped
+            fetches = op.opcode == "load" and op.result.name in looped - addresses
             if computes or fetches or not copied.isdisjoint(op.operands):
                 copied.add(op.result.name)
         return frozenset(copied)

@@ -18,6 +18,7 @@ from twill.ir.dtypes import numpy_dtype
 from twill.ir.elementwise import Precision
 from twill.ir.graph import Graph, Op, Type, Value
 from twill.ir.memory import Descriptor, Memory, Pointer
+from twill.ir.outer import depends_on_tile
 
 __all__ = ["DescriptorArgument", "bind", "run", "run_program", "scalars", "trip_count", "updates"]
 
@@ -109,7 +110,7 @@ def scalars(
 def trip_count(
     graph: Graph, arguments: Mapping[str, Any], program: Sequence[int] = (0, 0, 0), grid: Sequence[int] = (1, 1, 1)
 ) -> int:
-    """How often the loop runs in this program."""
+    """How often the loop runs in this program, which has no outer loop that the bounds depend on."""
     loop = graph.loop
     found = scalars(graph, (loop.lower, loop.upper, loop.step), arguments, program, grid)
     lower, upper, step = (int(found[name]) for name in (loop.lower, loop.upper, loop.step))
@@ -130,8 +131,25 @@ class _Evaluator:
         self.precision = precision
 
     def run(self) -> None:
+        outer = self.graph.outer
+        if outer is None:
+            self.turn(self.graph.before)
+            return
+        of_tile = depends_on_tile(self.graph)
+        once = [op for op in self.graph.before if op.results and op.result.name not in of_tile]
+        for op in once:
+            self.execute(op)
+        lower, upper, step = (int(self.array(name)) for name in (outer.lower, outer.upper, outer.step))
+        outside, known = dict(self.values), {op.result.name for op in once}
+        dtype = numpy_dtype(outer.index.type.dtype)
+        for index in range(lower, upper, _positive(step, outer.location)):
+            self.values = {**outside, outer.index.name: np.asarray(index, dtype)}
+            self.turn([op for op in self.graph.before if not op.results or op.result.name not in known])
+
+    def turn(self, before: Iterable[Op]) -> None:
+        """The loop with what runs before and after it, once."""
         loop = self.graph.loop
-        for op in self.graph.before:
+        for op in before:
             self.execute(op)
         lower, upper, step = (int(self.array(name)) for name in (loop.lower, loop.upper, loop.step))
         outside = dict(self.values)
@@ -174,7 +192,7 @@ class _Evaluator:
                 return np.asarray(self.program[op.attributes["axis"]], np.int32)  # type: ignore[index]
             case "num_programs":
                 return np.asarray(self.grid[op.attributes["axis"]], np.int32)  # type: ignore[index]
-            case "load":
+            case "load" | "async_load":
                 pointer, *rest = op.operands
                 mask, other = (*(self.array(name) for name in rest), None, None)[:2]
                 return self.pointer(pointer).load(mask, other, op.location)

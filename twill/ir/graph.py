@@ -1,6 +1,7 @@
 """The dependence IR: one loop over tiles with the straight-line code before and after it.
 
-    Graph    ::= graph NAME ( argument* ) { before: Op*  loop: Loop  after: Op* }
+    Graph    ::= graph NAME ( argument* ) { outer: Outer?  before: Op*  loop: Loop  after: Op* }
+    Outer    ::= for INDEX in [lower, upper) step step, around all of the others
     Loop     ::= for INDEX in [lower, upper) step step, carrying Carried* { body: Op* }
     Carried  ::= argument, initial value, value yielded by the body, result after the loop
     Op       ::= result* = opcode operand* {attributes}          in static single assignment form
@@ -9,6 +10,8 @@ Values are tile level: a scalar, a tensor of fixed shape, a pointer (or tensor o
 tensor descriptor. Names are unique in a Graph, come from the user's source, and match
 ``[A-Za-z_][A-Za-z0-9_.]*``. Operands refer to values by name; whatever is defined before the loop
 is visible in the body and after it, body values are not visible after the loop (only results are).
+With an outer loop all three parts run once for each of its turns (a tile), and nothing passes from one to the next;
+what of `before` does not depend on its index comes to the same each time and runs once.
 
 Opcodes (operands -> result; {attributes}):
 
@@ -32,6 +35,7 @@ Opcodes (operands -> result; {attributes}):
     descriptor_load d, offset...        -> tile at the element offsets; out of bounds reads as zero
     descriptor_store d, offset..., x    -> (no result); out of bounds is not written
     addptr p, offset   -> pointer(s) moved by offset elements
+    async_load p [, mask]               -> the tile, fetched by the loader (only in the loop); 0 where the mask is false
     load p [, mask [, other]]           store p, x [, mask] -> (no result)
     atomic p, x [, mask]                -> (no result) {kind: add | max | min}; combines x into memory, each
                        element at once: those at one address all count, in an order that nothing may depend on
@@ -144,8 +148,19 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Outer:
+    """The loop around the loop, one tile a turn: index runs lower, lower + step, ... while < upper (signed)."""
+
+    index: Value
+    lower: str
+    upper: str
+    step: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True)
 class Graph:
-    """A kernel: what runs before the loop, the loop, and what runs after it.
+    """A kernel: what runs before the loop, the loop, and what runs after it; for each turn of `outer`, if it has one.
 
     `subtiles` is the number of row blocks the tile is divided into (1: undivided).
     """
@@ -156,6 +171,7 @@ class Graph:
     loop: Loop
     after: tuple[Op, ...]
     subtiles: int = 1
+    outer: Outer | None = None
 
     def ops(self) -> Iterator[Op]:
         """All ops in program order: before, body, after."""
@@ -166,6 +182,8 @@ class Graph:
     def values(self) -> dict[str, Value]:
         """Every value of the graph by name."""
         found = {value.name: value for value in self.arguments}
+        if self.outer is not None:
+            found[self.outer.index.name] = self.outer.index
         found[self.loop.index.name] = self.loop.index
         for carried in self.loop.carried:
             found[carried.argument.name] = carried.argument

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from twill.errors import Unsupported
 from twill.ir.graph import Graph, Op
-from twill.ir.opcodes import STORES
+from twill.ir.opcodes import LOADS, STORES
 
 
 def refuse_loads_of_stored_memory(graph: Graph) -> None:
     """Raise Unsupported when the loop loads, or the code after it, from an argument that the loop stores.
 
     Loads run ahead of the iterations that use them, and dependences through memory are not tracked: such
-    a load could overtake the store it should see.
+    a load could overtake the store it should see. Around an outer loop that is said of all three parts: a load of
+    one tile runs ahead of the stores of the tile before.
     """
-    stored = {_base(graph, op) for op in graph.loop.body if op.opcode in STORES}
-    for op in (*graph.loop.body, *graph.after):
-        if op.opcode in {"descriptor_load", "load"} and (base := _base(graph, op)) in stored:
+    around = graph.outer is not None
+    stored = {_base(graph, op) for op in (graph.ops() if around else graph.loop.body) if op.opcode in STORES}
+    for op in graph.ops() if around else (*graph.loop.body, *graph.after):
+        if op.opcode in LOADS and (base := _base(graph, op)) in stored:
             raise Unsupported(
-                f"the loop stores to `{base}`, and this load reads it: a load may run ahead of the store.",
+                f"the {'outer ' * around}loop stores to `{base}`, and this load reads it: a load may run ahead of the "
+                "store.",
                 hint="Keep the value in a variable that the loop carries, or store to another tensor.",
                 location=op.location,
             )

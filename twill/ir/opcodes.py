@@ -15,7 +15,10 @@ SHAPE = frozenset({"splat", "expand_dims", "broadcast", "trans", "reshape"})
 SOURCES = frozenset({"constant", "arange", "program_id", "num_programs"})
 """Take no operands."""
 
-LOADS = frozenset({"descriptor_load", "load"})
+LOADS = frozenset({"descriptor_load", "async_load", "load"})
+FETCHES = frozenset({"descriptor_load", "async_load"})
+"""Of the loads, those that a loader makes, into shared memory: by TMA, and by asynchronous copies."""
+
 STORES = frozenset({"descriptor_store", "store", "atomic"})
 POINTER_STORES = frozenset({"store", "atomic"})
 """Of the stores, those through pointers: operands are pointers, values and perhaps a mask."""

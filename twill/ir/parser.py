@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from twill.errors import InputError, Location
-from twill.ir.graph import DTYPE_BITS, Attribute, Carried, Graph, Loop, Op, Type, Value
+from twill.ir.graph import DTYPE_BITS, Attribute, Carried, Graph, Loop, Op, Outer, Type, Value
 
 T = TypeVar("T")
 
@@ -55,16 +55,41 @@ class _Parser:
         subtiles = self._integer() if self._accept("subtiles") else 1
         self._expect("{")
         before = self._ops()
+        outer = self._outer()
+        before += self._ops() if outer else ()
         loop = self._loop()
         after = self._ops()
+        if outer:
+            self._expect("}")
         self._expect("}")
         if self._peek().kind != "end":
             raise self._error("the end of the text after the graph's `}`")
-        return Graph(name, arguments, before, loop, after, subtiles)
+        return Graph(name, arguments, before, loop, after, subtiles, outer)
+
+    def _outer(self) -> Outer | None:
+        """The head of a loop whose body has a loop; nothing is taken where there is none."""
+        begin = self.position
+        if not self._at("for"):
+            return None
+        outer = Outer(*self._range())
+        inside = self.position
+        nested = not self._at("carry") and self._ops() is not None and self._at("for")
+        self.position = inside if nested else begin
+        return outer if nested else None
 
     def _loop(self) -> Loop:
         if not self._at("for"):
             raise self._error("an op or the loop `for ...` (a graph has exactly one)")
+        index, lower, upper, step, location = self._range()
+        carried = []
+        while self._at("carry"):
+            carried.append(self._carry())
+        body = self._ops()
+        self._expect("}")
+        return Loop(index, lower, upper, step, tuple(carried), body, location)
+
+    def _range(self) -> tuple[Value, str, str, str, Location | None]:
+        """The head of a loop: index, lower bound, upper bound, step, location."""
         self._expect("for")
         index = self._typed_value()
         self._expect("in", "[")
@@ -75,12 +100,7 @@ class _Parser:
         step = self._value()
         location = self._location()
         self._expect("{")
-        carried = []
-        while self._at("carry"):
-            carried.append(self._carry())
-        body = self._ops()
-        self._expect("}")
-        return Loop(index, lower, upper, step, tuple(carried), body, location)
+        return index, lower, upper, step, location
 
     def _carry(self) -> Carried:
         self._expect("carry")

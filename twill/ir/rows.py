@@ -6,9 +6,9 @@ operands, and related axes are one class. The classes of the rows are what can b
 op needs the whole of such an axis: a dot's inner axis and the columns of its right operand, the
 axis a reduction removes, an axis that a reshape mixes into another.
 
-Index arithmetic (constants, ranges, splats and what is computed from them alone) is *flexible*: it
-belongs to no class, because each use may have its own copy of the shape it needs. A range that
-numbers both the rows and the columns does not tie them together.
+Index arithmetic (constants, ranges, splats and what is computed from them alone, or loaded by it for the
+loader to find rows by) is *flexible*: it belongs to no class, because each use may have its own copy of
+the shape it needs. A range that numbers both the rows and the columns does not tie them together.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from twill.errors import Location, Unsupported
+from twill.ir.async_loads import address_values
 from twill.ir.graph import Graph, Op, Type
 from twill.ir.opcodes import ELEMENTWISE, SHAPE, STORES
 
@@ -97,8 +98,8 @@ def stored_type(op: Op, types: Mapping[str, Type]) -> Type:
 
 
 def flexible_values(graph: Graph) -> frozenset[str]:
-    """Tensors computed from constants, ranges and shared scalars alone."""
-    own = reduced_scalars(graph)
+    """Tensors computed from constants, ranges and shared scalars alone, or indices found by these for the loader."""
+    own, addresses = reduced_scalars(graph), address_values(graph)
     types = {name: value.type for name, value in graph.values().items()}
     flexible: set[str] = set()
     for op in graph.ops():
@@ -106,12 +107,17 @@ def flexible_values(graph: Graph) -> frozenset[str]:
             continue
         if op.opcode in {"constant", "arange"}:
             flexible.add(op.result.name)
-        elif op.opcode in (ELEMENTWISE | SHAPE | {"addptr"}) - {"reshape"}:
+        elif op.opcode in (ELEMENTWISE | SHAPE | {"addptr"}) - {"reshape"} or _index(op, addresses):
             scalars = [name for name in op.operands if types[name].shape == ()]
             tensors = [name for name in op.operands if types[name].shape != ()]
             if own.isdisjoint(scalars) and flexible.issuperset(tensors):
                 flexible.add(op.result.name)
     return frozenset(flexible)
+
+
+def _index(op: Op, addresses: frozenset[str]) -> bool:
+    """A load of indices by which the loader finds rows."""
+    return op.opcode == "load" and op.result.name in addresses
 
 
 def reduced_scalars(graph: Graph) -> frozenset[str]:

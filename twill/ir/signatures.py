@@ -301,6 +301,12 @@ def _load(s: Subject) -> None:
         s.same(s.types[2], s.result, "the value of masked elements and the result")
 
 
+def _async_load(s: Subject) -> None:
+    s.operands(1, 2)
+    s.require(len(s.result.shape) == 2, f"{print_type(s.result)} is not a matrix")
+    _pointer(s, s.result, s.types[1] if len(s.types) > 1 else None)
+
+
 def _store(s: Subject) -> None:
     s.operands(2, 3)
     _pointer(s, s.types[1], s.types[2] if len(s.types) > 2 else None)
@@ -339,6 +345,7 @@ RULES: dict[str, tuple[Callable[[Subject], None], frozenset[str]]] = {
     "descriptor_load": (_descriptor_load, frozenset()),
     "descriptor_store": (_descriptor_store, frozenset()),
     "addptr": (_addptr, frozenset()),
+    "async_load": (_async_load, frozenset()),
     "load": (_load, frozenset()),
     "store": (_store, frozenset()),
     "atomic": (_atomic, frozenset({"kind"})),

@@ -11,19 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from twill.ir import elementwise
-from twill.ir.graph import Attribute, Graph, Loop, Op, Type
+from twill.ir.graph import Attribute, Graph, Loop, Op, Outer, Type
 from twill.ir.induction import replace_inductions
 from twill.ir.opcodes import ELEMENTWISE, PURE, SHAPE, SOURCES, STORES
+from twill.ir.outer import invariants_first
+
+Range = TypeVar("Range", Loop, Outer)
 
 
 def simplify(graph: Graph) -> Graph:
     """The graph without constant, repeated, loop-invariant and unused work, nor induction variables."""
     while True:
         smaller = drop_unused(hoist_invariants(share_equal(replace_inductions(fold_constants(graph)))))
+        smaller = invariants_first(smaller)
         if smaller == graph:
             return graph
         graph = smaller
@@ -87,7 +92,8 @@ def share_equal(graph: Graph) -> Graph:
     before = shared(graph.before, known)
     body = shared(graph.loop.body, dict(known))
     after = shared(graph.after, dict(known))
-    return replace(graph, before=before, loop=_rename(graph.loop, body, renamed), after=after)
+    outer = _rename_range(graph.outer, renamed) if graph.outer is not None else None
+    return replace(graph, before=before, loop=_rename(graph.loop, body, renamed), after=after, outer=outer)
 
 
 def _identity(op: Op) -> object:
@@ -124,7 +130,7 @@ def _axes(type: Type) -> int:
 def drop_unused(graph: Graph) -> Graph:
     """Without pure ops and loads nobody uses, and without carried values that only feed themselves."""
     loop = graph.loop
-    live: set[str] = {loop.lower, loop.upper, loop.step}
+    live = {name for each in (loop, graph.outer) if each is not None for name in (each.lower, each.upper, each.step)}
     for op in graph.ops():
         if op.opcode in STORES:
             live.update(op.operands)
@@ -164,6 +170,9 @@ def _rename(loop: Loop, body: tuple[Op, ...], renamed: Mapping[str, str]) -> Loo
         return renamed.get(value, value)
 
     carried = tuple(replace(c, initial=name(c.initial), yielded=name(c.yielded)) for c in loop.carried)
-    return replace(
-        loop, lower=name(loop.lower), upper=name(loop.upper), step=name(loop.step), carried=carried, body=body
-    )
+    return replace(_rename_range(loop, renamed), carried=carried, body=body)
+
+
+def _rename_range(loop: Range, renamed: Mapping[str, str]) -> Range:
+    bounds = {role: getattr(loop, role) for role in ("lower", "upper", "step")}
+    return replace(loop, **{role: renamed.get(value, value) for role, value in bounds.items()})

@@ -19,6 +19,7 @@ from __future__ import annotations
 from twill.errors import InputError, Unsupported
 from twill.ir.copies import Copies
 from twill.ir.graph import Graph
+from twill.ir.outer import invariants_first
 from twill.ir.rows import Rows, find_rows, flexible_values, row_extent
 from twill.ir.verify import verify
 
@@ -37,7 +38,7 @@ def split(graph: Graph, n: int) -> Graph:
         raise InputError(f"{n} sub-tiles: the number of sub-tiles is at least 1.")
     if graph.subtiles != 1 or any(op.subtile is not None for op in graph.ops()):
         raise InputError(f"{graph.name} is divided into sub-tiles already.")
-    found = Copies(graph, n, _rows(graph, n)).run()
+    found = invariants_first(Copies(graph, n, _rows(graph, n)).run())
     verify(found)
     return found
 

@@ -4,7 +4,8 @@ Checked, in program order: arguments are scalars, pointers or descriptors; names
 unique; a value is defined before its use and visible there (a value of the loop body is not visible
 after the loop); operands, result and attributes follow the opcode's signature (twill.ir.signatures);
 bounds and step have the type of the loop's index; what a loop-carried value starts as, is in the
-body, is yielded as and results in have one type; sub-tile numbers are below `subtiles`. An error
+body, is yielded as and results in have one type; sub-tile numbers are below `subtiles`; the
+same of an outer loop's index, bounds and step. An error
 names the op, its place in the source and both sides of what does not agree.
 """
 
@@ -14,8 +15,9 @@ import re
 from dataclasses import replace
 
 from twill.errors import InputError, Location
-from twill.ir.graph import DTYPE_BITS, Graph, Loop, Op, Type, Value
+from twill.ir.graph import DTYPE_BITS, Graph, Loop, Op, Outer, Type, Value
 from twill.ir.opcodes import STORES
+from twill.ir.outer import depends_on_tile
 from twill.ir.signatures import RULES, Subject
 from twill.ir.text import print_op, print_type
 
@@ -45,27 +47,23 @@ class _Verifier:
                     f"argument %{argument.name} is {print_type(argument.type)}; kernels take scalars, pointers and "
                     "tensor descriptors."
                 )
-        for op in graph.before:
-            self._op(op)
+        before = list(graph.before)
+        if graph.outer is not None:
+            of_tile = depends_on_tile(graph)
+            for op in [op for op in before if not of_tile & {*op.operands}]:
+                self._outside(op)
+                before.remove(op)
+            self._range(graph.outer, "the outer loop")
+            self._define(graph.outer.index, "the outer loop's index", graph.outer.location)
+        for op in before:
+            self._outside(op)
         self._loop(graph.loop)
         for op in graph.after:
-            self._op(op)
+            self._outside(op)
 
     def _loop(self, loop: Loop) -> None:
         where = loop.location
-        index = loop.index.type
-        if index.kind != "value" or index.shape or index.dtype not in ("i8", "i16", "i32", "i64"):
-            raise InputError(
-                f"the loop's index %{loop.index.name} is {print_type(index)}, not an integer.", location=where
-            )
-        for role, name in (("lower bound", loop.lower), ("upper bound", loop.upper), ("step", loop.step)):
-            type = self._use(name, f"the loop's {role}", where)
-            if type != index:
-                raise InputError(
-                    f"the loop's {role} %{name} is {print_type(type)}, its index %{loop.index.name} "
-                    f"{print_type(index)}.",
-                    location=where,
-                )
+        self._range(loop, "the loop")
         for carried in loop.carried:
             entry = self._use(carried.initial, f"the initial value of %{carried.argument.name}", where)
             self._match(carried.argument, carried.initial, entry, "starts as", where)
@@ -86,6 +84,26 @@ class _Verifier:
         for carried in loop.carried:
             self._define(carried.result, "a result of the loop", where)
             self._match(carried.argument, carried.result.name, carried.result.type, "results in", where)
+
+    def _range(self, loop: Loop | Outer, what: str) -> None:
+        where, index = loop.location, loop.index.type
+        if index.kind != "value" or index.shape or index.dtype not in ("i8", "i16", "i32", "i64"):
+            raise InputError(
+                f"{what}'s index %{loop.index.name} is {print_type(index)}, not an integer.", location=where
+            )
+        for role, name in (("lower bound", loop.lower), ("upper bound", loop.upper), ("step", loop.step)):
+            type = self._use(name, f"{what}'s {role}", where)
+            if type != index:
+                raise InputError(
+                    f"{what}'s {role} %{name} is {print_type(type)}, its index %{loop.index.name} {print_type(index)}.",
+                    location=where,
+                )
+
+    def _outside(self, op: Op) -> None:
+        if op.opcode == "async_load":
+            message = f"`{print_op(replace(op, location=None))}`: asynchronous copies are made in the loop."
+            raise InputError(message, hint="Outside of it, use `load` or `descriptor_load`.", location=op.location)
+        self._op(op)
 
     def _op(self, op: Op) -> None:
         what = f"`{print_op(replace(op, location=None))}`"

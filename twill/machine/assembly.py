@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from twill.errors import Unsupported
 from twill.ir.graph import Op as GraphOp
-from twill.ir.opcodes import ELEMENTWISE, MEMORY
+from twill.ir.opcodes import ELEMENTWISE, FETCHES, LOADS, MEMORY
 from twill.machine import cost
 from twill.machine.cluster import Cluster, member_name
 from twill.machine.cost import Cost, Layout, Work
@@ -55,16 +55,17 @@ class Assembly:
             found, timing = self._arithmetic(cluster)
         for i in cluster.members:
             self._op_of[i] = cluster.id
-            waits = first.opcode in ("dot", "descriptor_load", "load")
+            waits = first.opcode in LOADS | {"dot"}
             self._timing[i] = _Timing(timing[i], waits)
-        load = first.opcode == "descriptor_load"
+        load = first.opcode in FETCHES
+        warps = cost.copy_warps(first.result.type) if first.opcode == "async_load" else 1
         self.ops[cluster.id] = self._op(
             cluster.id,
             found,
             first,
             label=", ".join(_describe(body[i], self.flow) for i in cluster.members),
             members=tuple(member_name(body, i) for i in cluster.members),
-            min_warps=1 if load or (found.unit == "TC" and self.machine.has_tensor_memory) else 0,
+            min_warps=warps if load or (found.unit == "TC" and self.machine.has_tensor_memory) else 0,
             variable_latency=load,
         )
 
@@ -112,13 +113,15 @@ class Assembly:
         """A load, a store or a dot."""
         op = self.flow.body[index]
         machine = self.machine
-        if op.opcode == "descriptor_load":
+        if op.opcode in FETCHES:
             if any(True for _ in self.flow.operands(index)):
-                raise Unsupported(f"the offsets of load {_names(op)} depend on what the loop loads or computes.",
-                                  hint="Loads run ahead of the arithmetic: use the loop index, arguments and what is "
-                                  "loaded before the loop.",
+                raise Unsupported(f"the offsets of load {_names(op)} depend on what the loop computes.",
+                                  hint="Loads run ahead of the arithmetic: use the loop index, arguments, and indices "
+                                  "that are loaded by pointers for nothing else.",
                                   location=op.location)  # fmt: skip
-            return cost.tma_load(machine, op.result.type)
+            fetch = cost.tma_load if op.opcode == "descriptor_load" else cost.async_copy
+            found = fetch(machine, op.result.type)
+            return cost.after_indices(machine, found, max(map(self.flow.indirections, op.operands)))
         if op.opcode == "dot":
             return self._dot(index)
         if op.opcode == "descriptor_store":
@@ -140,7 +143,7 @@ class Assembly:
                 hint="Use a larger block of rows, or fewer sub-tiles.",
                 location=op.location,
             )
-        in_memory = all(source.op is None or self.flow.body[source.op].opcode == "descriptor_load"
+        in_memory = all(source.op is None or self.flow.body[source.op].opcode in FETCHES
                         for source in self.flow.sources(op.operands[0]))  # fmt: skip
         found = cost.mma(self.machine, a, b, a_in_registers=not in_memory and (index, 0) not in self._staged,
                          precision=str(op.attributes.get("precision", "")), location=op.location)  # fmt: skip
@@ -203,7 +206,7 @@ class Assembly:
         multiplied = consumer.opcode == "dot" and use.position < 2
         accumulated = consumer.opcode == "dot" and use.position == 2
 
-        if producer.opcode == "descriptor_load":
+        if producer.opcode in FETCHES:
             if not multiplied:
                 src, distance, timing = self._move(use, "read"), 0, _Timing(0, False)
             return self._dep(src, dst, distance, timing)
@@ -256,7 +259,7 @@ class Assembly:
             return self._moves[key]
         layout, type = self.layout(consumer), producer.result.type
         registers = layout.registers(type, self.flow.axis(producer.result.name))
-        in_smem = producer.opcode == "descriptor_load" if kind == "read" else kind == "stage"
+        in_smem = producer.opcode in FETCHES if kind == "read" else kind == "stage"
         if kind == "read":
             found = (cost.smem_read if in_smem else cost.tmem_load)(self.machine, type, registers)
         else:

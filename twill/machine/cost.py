@@ -7,11 +7,12 @@ number of hardware stands here. Every function returns latency >= occupancy. Til
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from twill.errors import Location, Unsupported
 from twill.ir.graph import Op, Type
+from twill.ir.vectors import VECTOR_BYTES
 from twill.machine.machine import Machine
 
 KIB = 1024
@@ -180,6 +181,40 @@ def tma_load(machine: Machine, tile: Type) -> Cost:
     occupancy = ceil(tile.nbytes / machine.number("tma_bandwidth"))
     issue = min(machine.count("tma_issue"), occupancy)
     return Cost("TMA", occupancy, issue, occupancy + machine.count("tma_latency"), smem_bytes=tile.nbytes)
+
+
+def async_copy(machine: Machine, tile: Type) -> Cost:
+    """cp.async of a tile by the threads of the loader, 16 bytes each at a time, which come as a load's would.
+
+    They share with TMA what an SM gets from L2, and are modelled as work of its unit. The group's stream computes
+    the addresses and is taken until the load and store unit has all. Who reads the tile as TMA or an MMA does
+    needs a proxy fence first: part of the latency.
+    """
+    occupancy = ceil(tile.nbytes / machine.number("tma_bandwidth"))
+    vectors = copy_vectors(tile, copy_warps(tile))
+    issue = max(tile.nbytes / machine.number("smem_bandwidth"), vectors * machine.number("async_copy_issue"))
+    latency = machine.count("global_latency") + machine.count("proxy_fence")
+    return Cost("TMA", occupancy, min(ceil(issue), occupancy), occupancy + latency, smem_bytes=tile.nbytes)
+
+
+def after_indices(machine: Machine, found: Cost, count: int) -> Cost:
+    """A copy whose address `count` loads lead to, one after the other: the loader waits for them before it starts."""
+    if not count:
+        return found
+    wait = count * machine.count("global_latency")
+    issue = found.issue + wait
+    occupancy = max(found.occupancy, issue)
+    return replace(found, issue=issue, occupancy=occupancy, latency=max(found.latency + wait, occupancy))
+
+
+def copy_warps(tile: Type) -> int:
+    """Warps that copy a tile asynchronously: a power of two of at most 4, with four vectors or more for each thread."""
+    return max(1, min(4, 2 ** (tile.nbytes // VECTOR_BYTES // 32 // 4).bit_length() // 2))
+
+
+def copy_vectors(tile: Type, warps: int) -> int:
+    """Vectors of 16 bytes that each thread copies."""
+    return ceil(tile.nbytes / VECTOR_BYTES / 32 / warps)
 
 
 def tma_store(machine: Machine, tile: Type) -> Cost:

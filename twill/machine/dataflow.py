@@ -1,14 +1,16 @@
 """How values reach the ops of the loop body: through free ops, through carried values, across iterations.
 
 A *free* op belongs to no scheduling op: whoever uses its result recomputes it. Free are shape ops
-(constant, splat, broadcast, trans, ...), arithmetic on scalars, and index vectors (arithmetic on
-constants, aranges and scalars). Dependences flow through free ops as if they were not there.
+(constant, splat, broadcast, trans, ...), arithmetic on scalars, index vectors (arithmetic on
+constants, aranges and scalars), and the addresses of what the loader fetches. Dependences flow through
+free ops as if they were not there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from twill.ir.async_loads import address_values
 from twill.ir.graph import Graph, Op, Type, Value
 from twill.ir.opcodes import MEMORY, SHAPE, SOURCES
 
@@ -110,6 +112,14 @@ class Dataflow:
                     pending.append(use.consumer)
         return last in seen - {first}
 
+    def indirections(self, name: str) -> int:
+        """How many loads of the loop, each found by the one before, lead to an address."""
+        index = self._index.get(name)
+        if index is None or name not in self._free:
+            return 0
+        op = self.body[index]
+        return max(map(self.indirections, op.operands), default=0) + (op.opcode == "load")
+
     def axis(self, name: str) -> int | None:
         """0 for a vector over the rows of a tile, 1 over its columns; None when there is no 2-D tile about it."""
         return self.axes.get(name)
@@ -123,12 +133,15 @@ def is_vector(type: Type) -> bool:
 def _free_values(graph: Graph) -> set[str]:
     """Names of the results of free ops, before and in the loop."""
     ops = (*graph.before, *graph.loop.body)
+    addresses = address_values(graph)
+    inside = {id(op) for op in graph.loop.body if op.opcode == "load"}  # the loader loads its indices itself
     free = {v.name for op in ops for v in op.results if _always_free(op)}
     # A carried tensor is state: what is computed from it is scheduled, never recomputed.
     scheduled = {c.argument.name for c in graph.loop.carried if c.argument.type.shape}
     for op in ops:
         from_state = bool(scheduled & set(op.operands))
-        if op.results and not from_state and _index_arithmetic(op):
+        address = op.results and op.results[0].name in addresses and (op.opcode not in HEAVY_OPS or id(op) in inside)
+        if op.results and not from_state and (address or _index_arithmetic(op)):
             free.add(op.results[0].name)
         if from_state or not all(value.name in free for value in op.results):
             scheduled |= {value.name for value in op.results}

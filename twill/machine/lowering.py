@@ -111,12 +111,21 @@ def _remaining(flow: Dataflow, machine: Machine, layouts: dict[int | None, Layou
         whole,
         smem_bytes=whole.smem_bytes - sum(buffer.nbytes for buffer in static),
         tmem_columns=max(0, whole.tmem_columns - static_tmem_columns(flow)) if machine.has_tensor_memory else 0,
+        producer_registers=whole.producer_registers + _address_registers(flow, machine),
         max_groups=max(1, min(whole.max_groups, groups)),
         registers_per_thread=per_thread,
         register_file=whole.register_file - reserved * threads,
         reserved_registers=reserved,
         value_hop=cost.value_hop(machine, largest),
     )
+
+
+def _address_registers(flow: Dataflow, machine: Machine) -> int:
+    """Registers per thread, in whole steps, of the addresses of what the loader copies asynchronously."""
+    tiles = [flow.body[i].result.type for i in flow.active if flow.body[i].opcode == "async_load"]
+    warps = max((cost.copy_warps(tile) for tile in tiles), default=1)
+    vectors = sum(cost.copy_vectors(tile, warps) for tile in tiles)
+    return in_register_steps(vectors * machine.count("copy_registers"))
 
 
 def _grouping(

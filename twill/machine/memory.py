@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from twill.errors import InputError
 from twill.ir.graph import Graph, Type
+from twill.ir.opcodes import FETCHES
 from twill.machine.cost import Layout, tmem_columns
 from twill.machine.dataflow import Dataflow, Use
 from twill.machine.machine import Machine
@@ -82,7 +83,7 @@ def staged_uses(flow: Dataflow, machine: Machine) -> list[Use]:
     for i in flow.active:
         if flow.body[i].opcode == "dot":
             for use in flow.operands(i):
-                in_registers = flow.body[use.producer].opcode != "descriptor_load"
+                in_registers = flow.body[use.producer].opcode not in FETCHES
                 movable = use.position == 0 and not use.source.transposed and not machine.has_tensor_memory
                 if in_registers and use.position < 2 and not movable:
                     found.append(use)
@@ -121,6 +122,8 @@ def live_in_registers(flow: Dataflow, layouts: dict[int | None, Layout]) -> int:
     names: set[str] = set()
     for i in flow.active:
         op = flow.body[i]
+        if op.opcode in FETCHES:  # its addresses are the loader's
+            continue
         for operand in op.operands[2:] if op.opcode == "dot" else op.operands:
             names |= {s.value for s in flow.sources(operand) if s.op is None}
     for op in graph.after:

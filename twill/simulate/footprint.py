@@ -16,7 +16,7 @@ _MOST_WAVES = 16  # of a launch that are looked at; of more, an even sample
 
 @dataclass(frozen=True)
 class Load:
-    """A load of the kernel: of which tensor, how many bytes at a time, in the loop or once a program."""
+    """A load of the kernel: of which tensor, how many bytes at a time, in the loop or once a tile."""
 
     op: Op
     tensor: str
@@ -26,23 +26,28 @@ class Load:
 
 @dataclass(frozen=True)
 class Footprint:
-    """The loads of a launch. trips: iterations of each program in order. own_bytes: of tensors whose size is known."""
+    """The loads of a launch. tiles: iterations of each program's tiles, programs in order. own_bytes: of tensors whose
+    size is known."""
 
     graph: Graph
     launch: Launch
     loads: tuple[Load, ...]
-    trips: Sequence[int]
+    tiles: Sequence[Sequence[int]]
     own_bytes: dict[str, int]
 
     def read_bytes(self, places: int) -> dict[str, int]:
-        """Bytes of each tensor when every wave of `places` programs reads what it needs once.
+        """Bytes of each tensor when every wave of `places` programs, or the tiles that as many programs run at a time,
+        reads what it needs once.
 
         Programs whose load has the same offsets in the first iteration read the same bytes by it. A load whose
         offsets are not known before the kernel runs reads all of its tensor in every wave, as far as it asks for so
         much.
         """
-        total = len(self.trips)
-        waves = [range(begin, min(begin + places, total)) for begin in range(0, total, places)]
+        longest = max((len(trips) for trips in self.tiles), default=0)
+        turns = [(at, tile) for tile in range(longest) for at, trips in enumerate(self.tiles) if tile < len(trips)]
+        total = len(turns)
+        width = max(1, min(places, len(self.tiles)))
+        waves = [turns[begin : begin + width] for begin in range(0, total, width)]
         count = min(len(waves), _MOST_WAVES)
         sample = [waves[n * (len(waves) - 1) // max(1, count - 1)] for n in range(count)]
         found: dict[str, float] = defaultdict(float)
@@ -50,13 +55,13 @@ class Footprint:
             for tensor, nbytes in self._wave(wave).items():
                 found[tensor] += nbytes
         looked_at = sum(len(wave) for wave in sample)
-        return {tensor: round(nbytes * total / looked_at) for tensor, nbytes in found.items()}
+        return {tensor: round(nbytes * total / max(1, looked_at)) for tensor, nbytes in found.items()}
 
-    def _wave(self, wave: range) -> dict[str, int]:
+    def _wave(self, wave: Sequence[tuple[int, int]]) -> dict[str, int]:
         found: dict[str, int] = defaultdict(int)
-        programs = [_Program(self.graph, self.launch, at) for at in wave]
+        programs = [_Program(self.graph, self.launch, at, tile) for at, tile in wave]
         for load in self.loads:
-            asked = [load.nbytes * (self.trips[at] if load.in_loop else 1) for at in wave]
+            asked = [load.nbytes * (self.tiles[at][tile] if load.in_loop else 1) for at, tile in wave]
             keys = [program.place(load.op) for program in programs]
             if None in keys:
                 found[load.tensor] += sum(asked)
@@ -69,15 +74,18 @@ class Footprint:
 
 
 class _Program:
-    """The scalars of one program in its first iteration."""
+    """The scalars of one program in the first iteration of one of its tiles."""
 
-    def __init__(self, graph: Graph, launch: Launch, at: int) -> None:
+    def __init__(self, graph: Graph, launch: Launch, at: int, tile: int) -> None:
         x, y, _ = launch.grid or (1, 1, 1)
         self.scalars = Scalars(graph, launch, (at % x, at // x % y, at // (x * y)))
+        if graph.outer is not None:
+            lower, step = int(self.scalars[graph.outer.lower]), int(self.scalars[graph.outer.step])
+            self.scalars = self.scalars.of_tile(lower + tile * step)
         self.scalars.producers |= {op.result.name: op for op in (*graph.loop.body, *graph.after) if op.results}
-        lower = self.scalars.get(graph.loop.lower)
-        if lower is not None:
-            self.scalars.known[graph.loop.index.name] = lower
+        begin = self.scalars.get(graph.loop.lower)
+        if begin is not None:
+            self.scalars.known[graph.loop.index.name] = begin
 
     def place(self, load: Op) -> tuple[Number, ...] | None:
         """What tells apart where programs load from: the scalars behind the load's offsets; None if one is unknown."""

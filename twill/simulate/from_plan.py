@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twill.codegen.plan import Plan, Role
 from twill.codegen.statements import (
+    DONE,
+    TURNED,
     Arrive,
+    AsyncCopy,
     Barrier,
     Comment,
     Condition,
+    Count,
     For,
     If,
     Iteration,
@@ -25,11 +29,13 @@ from twill.codegen.statements import (
     MmaWait,
     Stmt,
     StoreWait,
+    Tiles,
     TmaLoad,
     TmaStore,
     TripCount,
     Wait,
 )
+from twill.codegen.turns import TURNS_OVER
 from twill.errors import CheckFailed
 from twill.machine import Machine
 from twill.schedule.problem import Op
@@ -43,13 +49,19 @@ Phase = tuple[int, str, int]  # block, barrier, iteration that completes it
 
 @dataclass(frozen=True)
 class _At:
-    """Where a role stands: the loop variable and the trip count."""
+    """Where a role stands: the loop variable, the trip count, and the tile that it works on (all of one trip count)."""
 
     i: int
     n: int
+    tile: int = 0
+    turned: bool = True  # whether groups take turns in the tiles
 
     def number(self, iteration: Iteration) -> int:
-        return {"first": 0, "index": self.i, "end": self.n}[iteration.base] + iteration.offset
+        return {"first": 0, "index": self.i, "end": self.n, "tile": self.tile}[iteration.base] + iteration.offset
+
+    def before(self, counter: str) -> int:
+        """Iterations of the tiles before, as the counter of a role has it."""
+        return self.tile * self.n if counter == DONE or (counter == TURNED and self.turned) else 0
 
     def holds(self, conditions: Iterable[Condition]) -> bool:
         sides = ((self.number(each.left), each.relation, self.number(each.right)) for each in conditions)
@@ -66,12 +78,16 @@ class _Draft:
     before: list[tuple[tuple[int, int, int], Edge]] = field(default_factory=list)
 
 
-def plan_program(plan: Plan, machine: Machine, iterations: int, latency: LoadLatency, blocks: int = 1) -> Program:
+def plan_program(
+    plan: Plan, machine: Machine, iterations: int, latency: LoadLatency, blocks: int = 1, tiles: int = 1
+) -> Program:
     """`iterations` iterations of `blocks` thread blocks that start together on one SM and share its units.
+
+    tiles: of an outer loop, which each have so many iterations.
 
     Raises CheckFailed when a role waits for a phase that nobody completes.
     """
-    writer = _Writer(plan, machine, iterations, latency)
+    writer = _Writer(plan, machine, iterations, latency, tiles)
     for block in range(blocks):
         for role in sorted(plan.roles, key=lambda role: role.group):
             writer.role(role, block)
@@ -82,14 +98,14 @@ def plan_program(plan: Plan, machine: Machine, iterations: int, latency: LoadLat
         streams[task.streams[0]].append(at)
     busy = tuple(latency.occupancy(op) for op in plan.schedule.problem.ops)
     order = tuple(tuple(stream) for stream in streams)
-    return Program(plan.schedule, iterations, busy, tasks, order, plan.schedule.problem.limits.units, {})
+    return Program(plan.schedule, iterations * tiles, busy, tasks, order, plan.schedule.problem.limits.units, {})
 
 
 class _Writer:
     """Writes the tasks of all roles, then joins them where they wait for each other."""
 
-    def __init__(self, plan: Plan, machine: Machine, iterations: int, latency: LoadLatency) -> None:
-        self.plan, self.iterations, self.latency = plan, iterations, latency
+    def __init__(self, plan: Plan, machine: Machine, iterations: int, latency: LoadLatency, tiles: int) -> None:
+        self.plan, self.iterations, self.latency, self.tiles = plan, iterations, latency, tiles
         self.ops = plan.schedule.problem.ops
         self.number = {op.id: position for position, op in enumerate(self.ops)}
         self.edges = edges(plan.schedule)
@@ -98,7 +114,7 @@ class _Writer:
         self.drafts: list[_Draft] = []
         self.loops: dict[tuple[int, int, int], int] = {}  # block, op, iteration: its task
         self.arrivals: dict[Phase, list[tuple[int, int, bool]]] = defaultdict(list)  # task, cycles, varies
-        self.counts = {f"{buffer.name}_empty": buffer.readers for buffer in plan.buffers}
+        self.counts = {f"{buffer.name}_empty": buffer.readers for buffer in plan.buffers} | {TURNS_OVER: plan.turning}
 
     def role(self, role: Role, block: int) -> None:
         _RoleWriter(self, role, block).write()
@@ -141,7 +157,8 @@ class _RoleWriter:
         self.iteration = 0
 
     def write(self) -> None:
-        for op, iteration, at, statements in _segments(self.statements, self.all.iterations):
+        turned = self.all.iterations >= self.all.plan.threshold
+        for op, iteration, at, statements in _segments(self.statements, self.all.iterations, self.all.tiles, turned):
             if op:
                 self.op(self.all.ops[self.all.number[op]], iteration, at, statements)
             else:
@@ -151,7 +168,7 @@ class _RoleWriter:
 
     def op(self, op: Op, iteration: int, at: _At, statements: list[Stmt]) -> None:
         """One op of the loop, at the last statement that computes; what it gives back, it gives back after that."""
-        self.iteration = iteration
+        self.iteration = iteration + at.before(DONE)
         work = [number for number, each in enumerate(statements) if not isinstance(each, (*_WAITS, Arrive))]
         last = work[-1] if work else 0
         held: list[Arrive] = []
@@ -170,20 +187,21 @@ class _RoleWriter:
                     self.arrive(arrive, at)
 
     def issue(self, op: Op, iteration: int, statement: Stmt | None, at: _At) -> None:
-        if isinstance(statement, TmaLoad) and not at.holds(statement.conditions):
+        if isinstance(statement, TmaLoad | AsyncCopy) and not at.holds(statement.conditions):
             return
         number = self.all.number[op.id]
         busy, load = self.all.latency.occupancy(op), op if op.variable_latency else None
-        self.interleave(self.all.plan.schedule.start(op.id) + iteration * self.all.plan.schedule.ii)
+        running = iteration + at.before(DONE)
+        self.interleave(self.all.plan.schedule.start(op.id) + running * self.all.plan.schedule.ii)
         task = self.task(number, op.id, op.unit, busy, op.issue, op.completion, op.asynchronous, load)
-        self.all.loops[self.block, number, iteration] = task
+        self.all.loops[self.block, number, running] = task
         for edge in self.all.edges[op.id]:
             groups = self.all.plan.schedule.placements[edge.src].groups
             here = self.group in groups or not op.members
             if here and not edge.reuse and max(edge.since, edge.distance) <= iteration:
-                place = self.block, self.all.number[edge.src], iteration - edge.distance
+                place = self.block, self.all.number[edge.src], running - edge.distance
                 self.all.drafts[task].before.append((place, edge))
-        if isinstance(statement, TmaLoad):
+        if isinstance(statement, TmaLoad | AsyncCopy):
             phase = self.phase(statement.barrier, at)
             self.all.arrivals[phase].append((task, op.completion + self.all.hop, True))
         elif isinstance(statement, Mma):
@@ -206,7 +224,7 @@ class _RoleWriter:
         if not statements:
             return
         if self.done:
-            self.iteration, self.last = self.all.iterations - 1, None
+            self.iteration, self.last = self.all.iterations * (at.tile + 1) - 1, None
             self.needs += [Need(task, op.completion, op.id) for op, task in self.done.values()]
         self.apart()
         for each in statements:
@@ -270,7 +288,8 @@ class _RoleWriter:
             self.all.arrivals[self.phase(each.barrier, at)].append((task, self.all.hop, False))
 
     def phase(self, barrier: Barrier, at: _At) -> Phase:
-        return self.block, barrier.name, at.number(barrier.iteration) if barrier.depth else 0
+        number = at.number(barrier.iteration) + at.before(barrier.since)
+        return self.block, barrier.name, number if barrier.depth else 0
 
     def task(
         self, op: int, name: str, unit: str, busy: int, issue: int, completion: int, detached: bool = False,
@@ -292,25 +311,29 @@ class _RoleWriter:
 _WAITS = (Wait, MmaWait, StoreWait)
 
 
-def _segments(body: tuple[Stmt, ...], n: int) -> Iterator[tuple[str, int, _At, list[Stmt]]]:
+def _segments(body: tuple[Stmt, ...], n: int, tiles: int, turned: bool) -> Iterator[tuple[str, int, _At, list[Stmt]]]:
     """The statements of a role with `n` iterations, loops unrolled, in runs: (op, iteration, place, statements)."""
-    op, iteration, at, held = "", 0, _At(0, n), list[Stmt]()
-    for here, statement in _flat(body, _At(0, n)):
+    op, iteration, at, held = "", 0, _At(0, n, 0, turned), list[Stmt]()
+    for here, statement in _flat(body, at, tiles):
         if isinstance(statement, Comment):
             yield op, iteration, at, held
             op, at, held = statement.op, here, []
             iteration = here.number(statement.iteration)
-        elif not isinstance(statement, TripCount):
+        elif not isinstance(statement, TripCount | Count):
             held.append(statement)
     yield op, iteration, at, held
 
 
-def _flat(body: tuple[Stmt, ...], at: _At) -> Iterator[tuple[_At, Stmt]]:
+def _flat(body: tuple[Stmt, ...], at: _At, tiles: int) -> Iterator[tuple[_At, Stmt]]:
     for statement in body:
         if isinstance(statement, If):
-            yield from _flat(statement.then if at.n >= statement.at_least else statement.orelse, at)
+            yield from _flat(statement.then if at.n >= statement.at_least else statement.orelse, at, tiles)
         elif isinstance(statement, For):
             for i in range(statement.start, at.n + statement.extra):
-                yield from _flat(statement.body, _At(i, at.n))
+                yield from _flat(statement.body, replace(at, i=i), tiles)
+        elif isinstance(statement, Tiles):
+            for tile in range(tiles):
+                yield replace(at, tile=tile), Comment(f"tile {tile}")
+                yield from _flat(statement.body, replace(at, tile=tile), tiles)
         else:
             yield at, statement

@@ -39,9 +39,8 @@ class Kernel:
 
 def kernel_of(graph: Graph, schedule: Schedule, launch: Launch, machine: Machine) -> Kernel | str:
     """The kernel that runs a schedule; why there is none, for a schedule that no kernel is emitted for."""
-    isolation = int(str(schedule.provenance.get("isolation", 0)))
     try:
-        made = make_plan(graph, schedule, launch, isolation=isolation)
+        made = make_plan(graph, schedule, launch)
     except Unsupported as error:
         return error.message
     return kernel_of_plan(made, machine)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import mean, pstdev
@@ -23,6 +23,7 @@ _SETTLED = 64  # iterations left out before the steady state is measured, beyond
 _MEASURED = 120
 _KERNEL_SETTLED, _KERNEL_MEASURED = 24, 72  # the same of a kernel, which takes more tasks an iteration
 _EXACT = 12  # iterations beyond those in flight up to which programs of a kernel are run as they are
+_TILES = 4  # of a program that are run to see what each after the first adds
 _PERIOD = 12  # iterations; steps that repeat after a divisor of it are averaged exactly
 _MOST_RUNS = 40_000  # of ops, in one simulation
 
@@ -57,7 +58,7 @@ class Simulation:
     first: Run
     kernel: Kernel | None = None
     blocks: int = 1
-    _programs: dict[tuple[int, int], float] = field(default_factory=dict, repr=False, compare=False)
+    _programs: dict[tuple[int, int, int], float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def ii(self) -> float:
@@ -94,14 +95,33 @@ class Simulation:
         each = self.ii if together == self.blocks else (self._whole(2 * few, together) - cycles) / few
         return cycles + (trip_count - few) * each
 
-    def _whole(self, trip_count: int, blocks: int) -> float:
+    def tiles_cycles(self, trips: Sequence[int], blocks: int | None = None) -> float:
+        """Cycles of one program of several tiles, each of so many iterations: the first as `cycles` has it, each other
+        what it adds to it, since its loads run ahead while the tile before is stored.
+
+        What a tile adds is the mean of those after the first in a run of _TILES equal ones.
+        """
+        if not trips:
+            return 0.0
+        total = self.cycles(trips[0], blocks)
+        if self.kernel is None:
+            return total + sum(self.cycles(count, blocks) for count in trips[1:])
+        together = self.blocks if blocks is None else blocks
+        for count, times in Counter(trips[1:]).items():
+            few = min(count, stages(self.schedule) + _EXACT)
+            beyond = self.cycles(count, together) - self.cycles(few, together)
+            added = (self._whole(few, together, _TILES) - self._whole(few, together)) / (_TILES - 1)
+            total += times * (added + beyond)
+        return total
+
+    def _whole(self, trip_count: int, blocks: int, tiles: int = 1) -> float:
         """Cycles of a program of the kernel, the mean over the seeds."""
-        found = self._programs.get((trip_count, blocks))
+        found = self._programs.get((trip_count, blocks, tiles))
         if found is None:
             assert self.kernel is not None
-            program = plan_program(self.kernel.plan, self.kernel.machine, trip_count, self.latency, blocks)
+            program = plan_program(self.kernel.plan, self.kernel.machine, trip_count, self.latency, blocks, tiles)
             runs = [execute(program, self.latency, seed) for seed in range(len(self.intervals))]
-            found = self._programs[trip_count, blocks] = mean(each.blocks_end for each in runs)
+            found = self._programs[trip_count, blocks, tiles] = mean(each.blocks_end for each in runs)
         return found
 
 
@@ -110,13 +130,12 @@ def simulate(
     latency: LoadLatency | None = None,
     seeds: int = SEEDS,
     *,
-    arrival: bool = False,
     kernel: Kernel | None = None,
 ) -> Simulation:
     """Run `schedule` with `seeds` different draws of load latencies, into its steady state.
 
     kernel: the kernel that was made of it, which is run instead, with as many blocks as fit on an SM; its units
-    serve first come, first served. arrival: without a kernel, units without asynchronous ops do so too.
+    serve first come, first served.
 
     Raises NoSchedule for a schedule without placements.
     """
@@ -126,7 +145,7 @@ def simulate(
     def program(iterations: int, latency: LoadLatency) -> Program:
         if kernel is not None:
             return plan_program(kernel.plan, kernel.machine, iterations, latency, blocks)
-        return schedule_program(schedule, iterations, latency, arrival=arrival)
+        return schedule_program(schedule, iterations, latency)
 
     spread = kernel.machine.number("load_spread") if kernel is not None else None
     latency = latency or (LoadLatency() if spread is None else LoadLatency(spread))

@@ -105,12 +105,12 @@ def predict(simulation: Simulation, graph: Graph, launch: Launch, machine: Machi
     outside = 0.0
     if simulation.kernel is None:
         outside = _outside_cycles(machine, work.load_bytes, work.store_bytes)
-    cycles = {trips: simulation.cycles(trips, blocks) + outside for trips in set(work.trips)}
+    cycles = {tiles: simulation.tiles_cycles(tiles, blocks) + len(tiles) * outside for tiles in set(work.tiles)}
     tail = work.programs % (sms * blocks)
     fewer = -(-tail // sms)
-    last = {trips: simulation.cycles(trips, fewer) + outside for trips in set(work.trips[-tail:])} if tail else {}
-    times_on_sm = [cycles[trips] for trips in work.trips[: work.programs - tail]]
-    times_on_sm += [last[trips] for trips in work.trips[work.programs - tail :]]
+    ending = work.tiles[work.programs - tail :]
+    last = {tiles: simulation.tiles_cycles(tiles, fewer) + len(tiles) * outside for tiles in set(ending)}
+    times_on_sm = [cycles[tiles] for tiles in work.tiles[: work.programs - tail]] + [last[tiles] for tiles in ending]
     busy = _makespan(times_on_sm, sms * blocks)
     waves = -(-work.programs // (sms * blocks))
     hbm_bytes = work.hbm_bytes(sms * blocks, machine.count("l2_bytes"))

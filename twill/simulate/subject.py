@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from twill.errors import InputError
-from twill.frontend.launch import Launch, from_json
+from twill.frontend.launch import Launch
+from twill.frontend.stored import stored_kernel
 from twill.ir.graph import Graph
-from twill.ir.parser import parse_graph
 from twill.machine import Machine, load
 from twill.schedule.files import ScheduleFile
 from twill.schedule.schedule import Schedule
@@ -46,14 +46,15 @@ class Subject:
         return predict(simulation, self.graph, self.launch, self.machine)
 
 
-def subject(stored: ScheduleFile, sizes: Mapping[str, str], arch: str | None = None) -> Subject:
+def subject(stored: ScheduleFile, sizes: Mapping[str, str], arch: str | None = None, location: str = "") -> Subject:
     """What a schedule file holds, for other integer arguments of its kernel, on its own machine or another.
 
-    arch: a known machine or the path of a machine file; by default the one it was compiled for.
+    arch: a known machine or the path of a machine file; by default the one it was compiled for. location: the file.
 
     Raises InputError for an argument that is no integer of the kernel, and a machine that cannot be found.
     """
-    if stored.graph is None or stored.launch is None:
+    held = stored_kernel(stored, location)
+    if held is None:
         if sizes or arch:
             what = "sizes" if sizes else "machine file"
             raise InputError(
@@ -62,7 +63,7 @@ def subject(stored: ScheduleFile, sizes: Mapping[str, str], arch: str | None = N
             )
         return Subject(stored.schedule)
     machine = _machine(stored, arch)
-    graph, launch = parse_graph(stored.graph), with_sizes(from_json(stored.launch), sizes)
+    graph, launch = held[0], with_sizes(held[1], sizes, location)
     kernel = kernel_of(graph, stored.schedule, launch, machine)
     if isinstance(kernel, str):
         return Subject(stored.schedule, None, kernel, graph, launch, machine)
@@ -73,7 +74,7 @@ def _machine(stored: ScheduleFile, arch: str | None) -> Machine:
     provenance = stored.schedule.provenance
     file, name = provenance.get("machine_file"), provenance.get("machine", stored.schedule.problem.limits.name)
     try:
-        return load(str(arch or file or name))
+        return load(arch if arch is not None else str(file or name))
     except InputError as error:
         if arch is not None:
             raise

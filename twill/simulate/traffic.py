@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from twill.errors import InputError
 from twill.frontend.launch import Launch
-from twill.frontend.trips import descriptor_extents, trip_counts
+from twill.frontend.trips import descriptor_extents, programs, tile_trips
 from twill.ir.graph import DTYPE_BITS, Graph, Op
 from twill.simulate.footprint import Footprint, Load
 
 _THROUGH = ("addptr", "splat", "broadcast", "expand_dims", "reshape", "trans", "bitcast")
-_LOADS, _STORES = ("descriptor_load", "load"), ("descriptor_store", "store", "atomic")
+_LOADS, _STORES = ("descriptor_load", "async_load", "load"), ("descriptor_store", "store", "atomic")
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Traffic:
-    """One launch: iterations of each of its programs in order, FLOP of its dots, its tensors.
+    """One launch: FLOP of its dots, its tensors, and of each of its programs in order the iterations of each tile: of
+    a single one without an outer loop.
 
     operand: element type of the dots' operands, "" without dots. loop_flop: of one iteration. load_bytes,
-    store_bytes: of one program outside its loop. footprint: what programs that run together read.
+    store_bytes: of one tile outside its loop. footprint: what programs that run together read.
     """
 
-    trips: tuple[int, ...]
+    tiles: tuple[tuple[int, ...], ...]
     flop: int
     operand: str
     tensors: tuple[Tensor, ...]
@@ -55,7 +56,12 @@ class Traffic:
 
     @property
     def programs(self) -> int:
-        return len(self.trips)
+        return len(self.tiles)
+
+    @property
+    def trips(self) -> tuple[int, ...]:
+        """Iterations of each program, of all its tiles."""
+        return tuple(sum(trips) for trips in self.tiles)
 
     @property
     def l2_bytes(self) -> int:
@@ -80,7 +86,8 @@ def traffic(graph: Graph, launch: Launch) -> Traffic:
 
     Raises InputError without a grid or with an empty one, Unsupported when trip counts come from memory.
     """
-    trips = _trips(graph, launch)
+    tiles = _tiles(graph, launch)
+    turns, iterations = sum(len(trips) for trips in tiles), sum(sum(trips) for trips in tiles)
     types = {name: value.type for name, value in graph.values().items()}
     producers = graph.producers()
     loaded: dict[str, int] = defaultdict(int)
@@ -88,7 +95,7 @@ def traffic(graph: Graph, launch: Launch) -> Traffic:
     outside = {"load": 0, "store": 0}
     loads: list[Load] = []
     flop, loop_flop, operand = 0, 0, ""
-    for ops, times in ((graph.before, len(trips)), (graph.loop.body, sum(trips)), (graph.after, len(trips))):
+    for ops, times in ((graph.before, turns), (graph.loop.body, iterations), (graph.after, turns)):
         for op in ops:
             if op.opcode == "dot":
                 (m, k), n = types[op.operands[0]].shape, op.result.type.shape[1]
@@ -110,16 +117,16 @@ def traffic(graph: Graph, launch: Launch) -> Traffic:
     )
     described = {_base(producers, name) for name in descriptor_extents(graph, launch)}
     own = {tensor.name: tensor.own_bytes for tensor in tensors if tensor.name in described}
-    footprint = Footprint(graph, launch, tuple(loads), trips, own)
-    return Traffic(trips, flop, operand, tensors, outside["load"], outside["store"], loop_flop, footprint)
+    footprint = Footprint(graph, launch, tuple(loads), tiles, own)
+    return Traffic(tiles, flop, operand, tensors, outside["load"], outside["store"], loop_flop, footprint)
 
 
-def _trips(graph: Graph, launch: Launch) -> tuple[int, ...]:
-    """Iterations of every program; of a sampled grid, those of the nearest program that was looked at."""
+def _tiles(graph: Graph, launch: Launch) -> tuple[tuple[int, ...], ...]:
+    """Iterations of every program's tiles; of a sampled grid, those of the nearest program that was looked at."""
     if launch.grid is not None and min(launch.grid) < 1:
         message = f"the grid of `{launch.kernel}` is {launch.grid}: there is nothing to run."
         raise InputError(message, hint="Give sizes that fill at least one tile.", location=launch.source)
-    counts: Sequence[int] = list(trip_counts(graph, launch).values())
+    counts: Sequence[tuple[int, ...]] = [tile_trips(graph, launch, program) for program in programs(launch)]
     assert launch.grid is not None
     x, y, z = launch.grid
     total = x * y * z
