@@ -12,6 +12,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from twill.emulate.rings import allocated
+
 BARRIER_CALLS = {
     "mbarrier.wait": "wait",
     "mbarrier.arrive": "arrive",
@@ -74,11 +76,6 @@ def mutants(text: str) -> list[Mutant]:
     return [mutant for mutant in found if mutant.apply(text) != text]
 
 
-def ring_depths(text: str) -> dict[str, int]:
-    """Slots of each ring of tiles or barriers that the module allocates, by name."""
-    return dict(_Module(text).depths)
-
-
 class _Module:
     """The syntax tree of a module with positions in bytes, its kernels' functions, and its rings' depths."""
 
@@ -92,13 +89,9 @@ class _Module:
             for node in ast.parse(text).body
             if isinstance(node, ast.FunctionDef) and any(_dotted(d) == "gluon.jit" for d in node.decorator_list)
         ]
-        self.depths: dict[str, int] = {}
-        for role in self.roles:
-            for node in ast.walk(role):
-                if isinstance(node, ast.Assign) and _called(node) == "gl.allocate_shared_memory":
-                    shape = ast.literal_eval(_call(node).args[1])
-                    if len(shape) == 3 or ast.unparse(_call(node).args[0]) == "gl.int64":  # tiles or barriers
-                        self.depths[ast.unparse(node.targets[0])] = shape[0]
+        self.depths = {  # of rings of tiles and arrays of barriers
+            name: extents[0] for name, kind, extents in allocated(text) if kind == "int64" or len(extents) == 3
+        }
 
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         assert node.end_lineno is not None

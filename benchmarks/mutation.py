@@ -1,10 +1,12 @@
-"""Proof that the emulator bites: every shipped module broken in every way of `benchmarks.mutants`, and emulated.
+"""Proof that the emulator bites: shipped modules broken in every way of `benchmarks.mutants`, and emulated.
 
-    python -m benchmarks.mutation [--modules NAME ...] [--kinds KIND ...] [--limit N] [--twins] [--output FILE]
-    python -m benchmarks.mutation --resume FILE ... | --explain
+    python -m benchmarks.mutation [NAME ...] [--again] [--twins] [--output FILE]
+    python -m benchmarks.mutation [NAME ...] [--kinds KIND ...] [--limit N] [--output FILE]
+    python -m benchmarks.mutation --explain
 
 A mutant is run to its first report. Survivors are listed one by one: equivalent, where
 `benchmarks.mutation_equivalents` says why, or a hole; holes end the command with exit code 1.
+Verdicts that the result file holds on unchanged modules stand unless `--again`; it is written after each module.
 Modules that differ from another in the name of the dtype only are left out unless `--twins` asks for them.
 """
 
@@ -17,7 +19,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -35,35 +37,32 @@ from twill.schedule.document import write_text
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--modules", multiple=True, type=click.Choice(NAMES), help="Only this one; repeat for several.")
+@click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME ...]")
 @click.option("--kinds", multiple=True, type=click.Choice(KINDS), help="Only mutants of this kind; repeat for several.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many mutants, spread evenly over all.")
 @click.option("--twins", is_flag=True, help="Also the bf16 modules that are their fp16 twins but for the dtype.")
+@click.option("--again", is_flag=True, help="Judge anew what the result file holds on these modules.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The result file.")
-@click.option(
-    "--resume",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A result file whose verdicts on unchanged modules stand.",
-)
-@click.option("--explain", is_flag=True, help="Run nothing: explain the survivors of the result file anew.")
+@click.option("--explain", is_flag=True, help="Run nothing: explain survivors anew, name what is missing.")
 def main(
-    modules: tuple[str, ...],
+    names: tuple[str, ...],
     kinds: tuple[str, ...],
     limit: int | None,
     twins: bool,
+    again: bool,
     workers: int,
     output: Path | None,
-    resume: Path | None,
     explain: bool,
 ) -> None:
-    """Break the shipped modules on purpose and count what the emulator catches."""
+    """Break the shipped modules, or those of these names, on purpose and count what the emulator catches."""
+    part = bool(kinds or limit)
+    target = output or (Path("mutation.json") if part else record.RESULTS / "mutation.json")
     if explain:
-        target = output or record.RESULTS / "mutation.json"
         document = explained(read(target))
-        write_text(target, json.dumps(document, indent=1) + "\n")
+        write_text(target, text_of(document))
         sys.exit(reported(document["results"]["mutants"], [], document["provenance"], target))
-    names = modules or tuple(name for name in NAMES if twins or not is_twin(name))
+    names = names or tuple(name for name in NAMES if twins or not is_twin(name))
     todo = [
         (name, number, mutant)
         for name in names
@@ -75,23 +74,27 @@ def main(
     if not todo:
         raise click.UsageError("these modules have no mutant of these kinds.")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
-    of, kept = len(todo), [] if resume is None else still_valid(read(resume))
+    kept = [] if part or not target.exists() else still_valid(read(target))
+    kept = [row for row in kept if not (again and row["module"] in names)]
     judged = {(row["module"], row["number"]) for row in kept}
-    kept = [row for row in kept if any((row["module"], row["number"]) == (name, number) for name, number, _ in todo)]
+    wanted = {*((row["module"], row["number"]) for row in kept), *((name, number) for name, number, _ in todo)}
     todo = [each for each in todo if each[:2] not in judged]
-    rows, broken, interrupted = run(names, todo, workers)
-    rows = sorted([*kept, *rows], key=lambda row: (names.index(row["module"]), row["number"]))
-    whole = not (modules or kinds or limit or interrupted)
-    facts = {
-        "modules": list(names),
-        "sources": {name: digest(name) for name in names},
-        "twins": [name for name in NAMES if is_twin(name) and name not in names],
-        "seeds": list(SEEDS),
-        "interrupted": interrupted,
-        "of": of,
-        "resumed": len(kept),
-    }
-    target = record.write("mutation", results(rows), output or (None if whole else Path("mutation.json")), facts)
+    covered = [name for name in NAMES if name in names or any(row["module"] == name for row in kept)]
+
+    def write(rows: Sequence[dict[str, Any]], interrupted: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        rows = sorted([*kept, *rows], key=lambda row: (covered.index(row["module"]), row["number"]))
+        facts = {
+            **coverage(covered),
+            "sources": {name: digest(name) for name in covered},
+            "seeds": list(SEEDS),
+            "interrupted": interrupted,
+            "of": len(wanted),
+        }
+        write_text(target, text_of(record.document("mutation", results(rows), facts)))
+        return rows, facts
+
+    found, broken, interrupted = run(names, todo, workers, lambda rows: write(rows, True))
+    rows, facts = write(found, interrupted)
     sys.exit(reported(rows, broken, facts, target))
 
 
@@ -104,6 +107,14 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("benchmark") != "mutation":
         raise click.UsageError(f"{path} is no result of this benchmark.")
     return document
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """The document as JSON, a line for each mutant."""
+    found = document["results"]
+    lines = ",\n".join(json.dumps(row) for row in found["mutants"])
+    whole = json.dumps({**document, "results": {**found, "mutants": []}}, indent=1)
+    return whole.replace('"mutants": []', f'"mutants": [\n{lines}\n]') + "\n"
 
 
 def reported(rows: Sequence[Mapping[str, Any]], broken: Sequence[str], facts: Mapping[str, Any], target: Path) -> int:
@@ -125,10 +136,22 @@ def reported(rows: Sequence[Mapping[str, Any]], broken: Sequence[str], facts: Ma
 
 def is_twin(name: str) -> bool:
     """Whether a bf16 module is the fp16 one but for the name of the dtype."""
-    if not name.endswith("_bf16"):
+    if not name.endswith("_bf16") or f"{name[:-5]}_fp16" not in NAMES:
         return False
     source, twin = (paths(one)[0].read_text() for one in (name, f"{name[:-5]}_fp16"))
     return source.replace("bfloat16", "float16").replace("bf16", "f16") == twin
+
+
+def twins_of(names: Sequence[str]) -> list[str]:
+    """The bf16 modules that are twins of these, and not of them."""
+    return [name for name in NAMES if name not in names and is_twin(name) and f"{name[:-5]}_fp16" in names]
+
+
+def coverage(names: Sequence[str]) -> dict[str, list[str]]:
+    """Modules of these names, their twins, and the shipped modules that are neither."""
+    twins = twins_of(names)
+    missing = [name for name in NAMES if name not in names and name not in twins]
+    return {"modules": list(names), "twins": twins, "missing": missing}
 
 
 def digest(name: str) -> str:
@@ -152,7 +175,8 @@ def explained(document: dict[str, Any]) -> dict[str, Any]:
     changed = [name for name, was in document["provenance"]["sources"].items() if digest(name) != was]
     if changed:
         raise click.UsageError(f"{', '.join(changed)} changed since the run: run them again.")
-    return {**document, "results": results(_explained(document["results"]["mutants"]))}
+    facts = {**document["provenance"], **coverage(document["provenance"]["modules"])}
+    return {**document, "provenance": facts, "results": results(_explained(document["results"]["mutants"]))}
 
 
 def _explained(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -163,18 +187,27 @@ def _explained(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         mutant = made[row["module"]][row["number"]]
         if (mutant.line, mutant.kind, mutant.change) != (row["line"], row["kind"], row["change"]):
             raise click.UsageError(f"{row['module']} has other mutants since the run: run it again.")
-        why = justified(row["module"], mutant, sources[row["module"]]) if row["caught_by"] is None else None
-        found.append({**row, "equivalent": why})
+        why = None
+        if row["caught_by"] is None:
+            why = justified(row["module"], mutant, sources[row["module"]], not row["unordered"])
+        found.append(_kept({**row, "equivalent": why}))
     return found
 
 
 def run(
-    names: Sequence[str], todo: Sequence[tuple[str, int, Mutant]], workers: int
+    names: Sequence[str],
+    todo: Sequence[tuple[str, int, Mutant]],
+    workers: int,
+    save: Callable[[list[dict[str, Any]]], object] = lambda rows: None,
 ) -> tuple[list[dict[str, Any]], list[str], bool]:
-    """(a row per judged mutant in the order of `todo`, unbroken modules that fail, whether Ctrl-C ended it)."""
+    """(a row per judged mutant in the order of `todo`, unbroken modules that fail, whether Ctrl-C ended it).
+
+    save: told all rows so far whenever a module is done.
+    """
     done: dict[int, Verdict] = {}
     broken: list[str] = []
     interrupted = False
+    sources = {name: paths(name)[0].read_text() for name in names}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with _pool(workers) as pool, Progress(*columns, transient=True) as progress:
         futures: dict[Future[Verdict], int] = {}
@@ -183,6 +216,7 @@ def run(
             futures.update(
                 {pool.submit(trial, name, number, SEEDS): at for at, (of, number, _) in enumerate(todo) if of == name}
             )
+        left = Counter(name for name, _, _ in todo)
         bar = progress.add_task("mutants", total=len(todo))
         try:
             for future in as_completed(futures):
@@ -190,13 +224,15 @@ def run(
                 if at >= 0:
                     done[at] = verdict
                     progress.update(bar, advance=1, description=todo[at][0])
+                    left[todo[at][0]] -= 1
+                    if not left[todo[at][0]]:
+                        save([_row(*todo[one], done[one], sources) for one in sorted(done)])
                 elif verdict.caught_by is not None:
                     broken.append(f"{names[-1 - at]}: {verdict.report}")
         except KeyboardInterrupt:
             interrupted = True
             for future in futures:
                 future.cancel()
-    sources = {name: paths(name)[0].read_text() for name in names}
     return [_row(*todo[at], done[at], sources) for at in sorted(done)], broken, interrupted
 
 
@@ -212,14 +248,19 @@ def _deaf() -> None:
 
 
 def _row(name: str, number: int, mutant: Mutant, verdict: Verdict, sources: Mapping[str, str]) -> dict[str, Any]:
-    survived = verdict.caught_by is None
-    return {
-        "module": name, "number": number, "kind": mutant.kind, "role": mutant.role, "line": mutant.line,
-        "statement": mutant.statement, "change": mutant.change,
-        "caught_by": verdict.caught_by, "case": verdict.case, "seed": verdict.seed, "runs": verdict.runs,
-        "equivalent": justified(name, mutant, sources[name]) if survived else None,
+    why = justified(name, mutant, sources[name], not verdict.unordered) if verdict.caught_by is None else None
+    return _kept({
+        "module": name, "number": number, "kind": mutant.kind, "line": mutant.line, "change": mutant.change,
+        "caught_by": verdict.caught_by, "equivalent": why,
+        "role": mutant.role, "statement": mutant.statement, "runs": verdict.runs,
         "ordered": list(verdict.ordered), "unordered": list(verdict.unordered),
-    }  # fmt: skip
+    })  # fmt: skip
+
+
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the result file holds it: of a caught mutant without what is of interest in a survivor."""
+    short = ("module", "number", "kind", "line", "change", "caught_by", "equivalent")
+    return row if row["caught_by"] is None else {key: row[key] for key in short}
 
 
 def results(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -14,18 +14,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from benchmarks.mutants import Mutant
+from benchmarks.mutation_guards import guarded, guarded_for_all
 from twill.emulate.rings import ring_depths
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a mutant is. before: the lines of its function above it; following: the statement below."""
+    """Where a mutant is. before: the lines of its function above it; following: the statement below. ordered: whether
+    it survives every interleaving at the trip counts tried."""
 
     module: str
     mutant: Mutant
     text: str
     before: tuple[str, ...]
     following: str
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,13 @@ class Equivalent:
     change: str = ""
     modules: str = ""
     role: str = ""
+    proved: bool = False
     where: Callable[[Site], bool] = lambda site: True
 
     def covers(self, site: Site) -> bool:
         mutant = site.mutant
+        if self.proved and not site.ordered:
+            return False
         pairs = (
             (self.statement, mutant.statement), (self.following, site.following), (self.change, mutant.change),
             (self.modules, site.module), (self.role, mutant.role),
@@ -55,8 +61,16 @@ class Equivalent:
 
 
 def _stores_once(site: Site) -> bool:
-    """No TMA store of the role lies above."""
-    return not any("tma_store(" in line for line in site.before)
+    """No TMA store of the stage that is written next lies above."""
+    stage = site.following.partition(".")[0]
+    return not any(
+        line.startswith("tma_store(") and line.endswith((f"({stage})", f", {stage})")) for line in site.before
+    )
+
+
+def _behind_a_plain_store(site: Site) -> bool:
+    """The statement above stores registers: no TMA store lies between."""
+    return any(line.startswith("gl.store(") for line in site.before[-1:])
 
 
 def _unfilled(site: Site) -> bool:
@@ -90,8 +104,28 @@ def _turn_given_behind(site: Site) -> bool:
 
 
 def _behind_turns(site: Site) -> bool:
-    """What was set up last before the fence is a turn's barrier."""
-    return any("mbarrier.init(turn_" in line for line in site.before[-1:])
+    """What was set up last before the fence is a barrier on which no TMA load completes."""
+    return any(re.match(r"mbarrier\.init\((turn_\d+|\w+_empty)\.", line) for line in site.before[-1:])
+
+
+def _ring(statement: str) -> str:
+    """The ring whose slots a statement waits for or releases."""
+    found = re.search(r"(\w+)_empty\.index\(", statement)
+    return found[1] if found else ""
+
+
+def _needs_no_release(site: Site) -> bool:
+    return guarded_for_all(site.text, _ring(site.mutant.statement))
+
+
+def _guarded_where_it_moves(site: Site) -> bool:
+    mutant = site.mutant
+    return guarded(site.text, _ring(mutant.statement), mutant.role, mutant.line)
+
+
+def _guarded_below(site: Site) -> bool:
+    below = site.mutant.line + 1
+    return guarded(site.text, _ring(site.following), site.mutant.role, below, below)
 
 
 def _moved_release(ring: str) -> Callable[[Site], bool]:
@@ -101,13 +135,18 @@ def _moved_release(ring: str) -> Callable[[Site], bool]:
 
 _MOVED = ("move-arrive", "move-mma-wait")
 _LAST = r"^mbarrier\.arrive\({}\.index\(\(n "
-_D64, _D64_CAUSAL = r"^attention_d64_(fp|bf)16", r"^attention_d64_causal_"
+_D64_CAUSAL = r"^attention_d64_causal_"
 
 EQUIVALENTS = (
     Equivalent(
         ("drop-store-wait", "move-store-wait", "store-wait-depth"),
-        "No store is in flight before the stage is first written: a role stores it once.",
-        following=r"^\w+_stage\.store\(", where=_stores_once,
+        "No store of this stage is in flight: a role stores from it once, and that is below.",
+        following=r"^\w+_stage(\.reshape\(\[[\d, ]+\]\))?\.store\(", where=_stores_once,
+    ),
+    Equivalent(
+        ("move-store-wait",),
+        "It moves before a store of registers: the TMA store that it waits for still lies above.",
+        change="^moved before", where=_behind_a_plain_store,
     ),
     Equivalent(
         ("phase-stuck", "ring-modulo", "drop-arrive", "slot-arrived", *_MOVED),
@@ -146,6 +185,18 @@ EQUIVALENTS = (
         r"^mbarrier\.wait\(turn_",
     ),
     Equivalent(
+        ("slot-waited",),
+        "A turn orders the issue of two groups' MMAs, for speed; it looks at one given before and goes on at "
+        "once.",
+        r"^mbarrier\.wait\(turn_", proved=True,
+    ),
+    Equivalent(
+        ("slot-waited",),
+        "The turn waited for next is given behind the other group's wait for the first tile; the second tile, which "
+        "it waits for instead, is loaded without a release of this group.",
+        r"^mbarrier\.wait\(\w+_ring_full\.index\(0\), 0\)", r"^mbarrier\.wait\(turn_", proved=True,
+    ),
+    Equivalent(
         ("move-arrive",),
         "A turn orders the issue of two groups' MMAs, for speed; given before the MMA it lets the two overlap.",
         r"^mbarrier\.arrive\(turn_",
@@ -160,7 +211,7 @@ EQUIVALENTS = (
         ("drop-wait", "move-wait"),
         "The turn of the same iteration, waited for above, is given behind the other group's wait for the same slot, "
         "which orders the load before it.",
-        r"^mbarrier\.wait\(k_tile_ring_full\.index\(i % 3\), \(i // 3\) & 1\)", where=_turn_given_behind,
+        r"^mbarrier\.wait\(\w+_ring_full\.index\(i % (\d+)\), \(i // \1\) & 1\)", where=_turn_given_behind,
     ),
     Equivalent(
         ("move-expect",),
@@ -185,8 +236,8 @@ EQUIVALENTS = (
     ),
     Equivalent(
         ("move-fence",),
-        "The barriers set up last are a turn's: threads alone arrive and wait there, and the start of the roles orders "
-        "them. The fence still covers all that TMA completes on.",
+        "On the barriers set up last, a turn's or of releases, threads alone arrive and wait, and the start of "
+        "the roles orders them. The fence still covers all that TMA completes on.",
         r"^fence_async_shared\(", change="^moved before", where=_behind_turns,
     ),
     Equivalent(
@@ -196,12 +247,15 @@ EQUIVALENTS = (
         "it.",
         r"^mbarrier\.wait\(\w+_empty\.", role="loader",
     ),
-    Equivalent(
-        ("slot-arrived",),
-        "The loop's releases go to the slot after their own. The loads, issued in order, use such a release no earlier "
-        "than the late one of the slot before; and by the turns the other group has released a slot before this one "
-        "does so twice, but at the end, where no load follows.",
-        r"^mbarrier\.arrive\([kv]_tile_ring_empty\.index\(\(?i ", role="consumer", modules="^attention_",
+    *(
+        Equivalent(
+            ("slot-arrived",),
+            "The loop's releases go to the slot after their own. The loads, issued in order, use such a release no "
+            "earlier than the late one of the slot before; and by the turns the other group has released a slot before "
+            "this one does so twice, but at the end, where no load follows.",
+            r"^mbarrier\.arrive\(\w+_ring_empty\.index\(\(?i ", role="consumer", proved=proved, modules=modules,
+        )
+        for proved, modules in ((True, ""), (False, r"^attention_(d64_causal|(fwd_)?d128(_causal)?)_(fp|bf)16"))
     ),
     Equivalent(
         _MOVED,
@@ -210,61 +264,39 @@ EQUIVALENTS = (
         role="consumer1", modules=_D64_CAUSAL, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 3\) % 4\)"),
     ),
     Equivalent(
-        ("drop-wait",),
-        "K's ring has two slots less: before V of iteration i the loader fills K's slot of iteration i, for which both "
-        "groups have released K of iteration i - 3, behind their wait for the MMA that read V of iteration i - 5.",
-        r"^mbarrier\.wait\(v_tile_ring_empty\.index\(i % 5\)", role="loader", modules=_D64,
-    ),
-    Equivalent(
-        _MOVED,
-        "K's ring has two slots less: before it fills this slot with V of iteration i + 3, the loader fills K's of "
-        "that iteration, for which the group releases K of iteration i, behind the wait.",
-        role="consumer", modules=_D64, where=_moved_release(r"v_tile_ring_empty\.index\(\(i \+ 3\) % 5\)"),
+        ("drop-wait", "move-wait"),
+        "The loader has waited already: for a slot of another ring that it fills before this one, which every group "
+        "releases behind its last look at the tile in this slot.",
+        r"^mbarrier\.wait\((\w+_ring)_empty\.", role="loader", where=_needs_no_release,
     ),
     Equivalent(
         ("move-arrive",),
-        "Before it fills this slot with V of iteration i + 2, the loader fills K's of that iteration, for which the "
-        "group releases K of iteration i, behind the same wait.",
-        r"^mbarrier\.arrive\(v_tile_ring_empty\.index\(\(i \+ 2\) % 3\)", role="consumer0",
-        modules=r"^attention_d128_(fp|bf)16",
+        "Before the loader fills this slot again, it fills one of another ring, which this group releases behind the "
+        "same look at the tile, or a later one.",
+        r"^mbarrier\.arrive\(\w+_ring_empty\.", role="consumer", where=_guarded_where_it_moves,
     ),
     Equivalent(
-        ("drop-wait",),
-        "Before V of an iteration the loader fills K of the same one, for which both groups have released K's slot, at "
-        "the end of an iteration in which they were done with V's.",
-        r"^mbarrier\.wait\(v_tile_ring_empty\.index\(i % 3\)", role="loader", modules="^attention_dq_",
+        ("move-mma-wait",),
+        "Before the loader fills the slot of the release above it again, it fills one of another ring, which this "
+        "group releases behind the wait.",
+        following=r"^mbarrier\.arrive\(\w+_ring_empty\.", role="consumer", where=_guarded_below,
     ),
     Equivalent(
-        _MOVED,
-        "Before it fills this slot, with V three iterations later, the loader fills K's of that iteration, for which "
-        "the group releases K of this one, at its end.",
-        role="consumer", modules="^attention_dq_", where=_moved_release(r"v_tile_ring_empty\.index\(i % 3\)"),
-    ),
-    Equivalent(
-        ("drop-wait",),
-        "The loader has waited for B's slot of the same iteration, which consumer1 releases behind the same MMA, and "
-        "consumer1 alone reads the lower half of A.",
-        r"^mbarrier\.wait\(a_tile_1_ring_empty\.index\(i % 3\)", role="loader", modules="^matmul_",
-    ),
-    Equivalent(
-        _MOVED,
-        "The loader fills this slot after B's of the same iteration, which the group releases behind the wait.",
-        role="consumer1", modules="^matmul_", where=_moved_release(r"a_tile_1_ring_empty\.index\(\(i \+ 2\) % 3\)"),
-    ),
-    Equivalent(
-        ("move-arrive",),
-        "The loader fills this slot after that of A's upper half of the same iteration, which this group releases "
-        "behind the wait.",
-        r"^mbarrier\.arrive\(b_tile_ring_empty\.index\(\(i \+ 2\) % 3\)", role="consumer0", modules="^matmul_",
+        ("slot-arrived", "predicate-dropped"),
+        "Of this ring no release says anything: each group gives one of another ring, which the loader fills before, "
+        "behind its last look at the tile. And no phase ends twice before the loader looks: a group releases a slot "
+        "once for each load to it, at most one of them too early.",
+        r"^mbarrier\.arrive\(\w+_ring_empty\.index\(\(?i ", role="consumer", where=_needs_no_release,
     ),
 )  # fmt: skip
 
 
-def justified(module: str, mutant: Mutant, text: str) -> str | None:
-    """Why a survivor of `module` is no fault, None when no entry says so. text: the unbroken source."""
+def justified(module: str, mutant: Mutant, text: str, ordered: bool = False) -> str | None:
+    """Why a survivor of `module` is no fault, None when no entry says so. text: the unbroken source. ordered: it
+    survives every interleaving at the trip counts tried."""
     lines = text.splitlines()
     start = next((at for at in range(mutant.line - 1, -1, -1) if lines[at].startswith("def ")), 0)
     before = tuple(line.strip() for line in lines[start : mutant.line - 1])
     following = lines[mutant.line].strip() if mutant.line < len(lines) else ""
-    site = Site(module, mutant, text, before, following)
+    site = Site(module, mutant, text, before, following, ordered)
     return next((entry.reason for entry in EQUIVALENTS if entry.covers(site)), None)

@@ -51,12 +51,13 @@ def markdown(document: Mapping[str, Any]) -> str:
     left = [row for row in rows if row["caught_by"] is None]
     equivalent = sum(row["equivalent"] is not None for row in left)
     text = [
-        f"Run of {facts['date'][:10]} over {len(facts['modules'])} modules: {len(rows)} mutants, "
+        f"Run of {facts['date'][:10]} over {len(facts['modules'])} modules, which have {len(facts['twins'])} twins: "
+        f"{len(rows)} mutants, "
         f"{len(rows) - len(left)} caught, {equivalent} equivalent, {len(left) - equivalent} holes.",
         *([f"Ended early: {facts['of'] - len(rows)} more were not judged."] if facts["interrupted"] else []),
-        *([f"{facts['resumed']} of the verdicts are an earlier run's, on the same cases."] if facts["resumed"] else []),
         f"Of the survivors, {sum(not row['unordered'] for row in left)} do so under every interleaving at every "
         "trip count tried.",
+        *([f"Not gone over yet: {', '.join(map(_code, facts['missing']))}."] if facts["missing"] else []),
         "",
         *_table(("kind", counted(rows))),
         "",
@@ -75,6 +76,10 @@ def markdown(document: Mapping[str, Any]) -> str:
             text.append(f"- `{module}` {places}")
         text.append("")
     return "\n".join(text).rstrip() + "\n"
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"
 
 
 def _table(column: tuple[str, Mapping[str, Counter[str]]]) -> list[str]:

@@ -19,10 +19,10 @@ from twill.emulate.cases import Case
 from twill.emulate.launches import loaded
 from twill.emulate.verify import MORE_SEEDS, PROGRAMS, SEEDS, runs_of
 from twill.errors import InputError, Unsupported
-from twill.shipped import EXAMINED, module_path, schedule_path
+from twill.shipped import VARIANTS, module_path, schedule_path
 
 MAX_STEPS = 20_000  # an unbroken program takes a few hundred
-NAMES = [variant.name for variant in EXAMINED]
+NAMES = [variant.name for variant in VARIANTS]
 _SOON = 3  # the trip count that catches most in the shortest time
 
 # What a report's kind is called in the tables.
@@ -60,7 +60,7 @@ def prepared(name: str) -> tuple[str, tuple[Case, ...], str, tuple[Mutant, ...]]
 
 def paths(name: str) -> tuple[Path, Path]:
     """The module and the schedule of a shipped variant."""
-    variant = next(variant for variant in EXAMINED if variant.name == name)
+    variant = next(variant for variant in VARIANTS if variant.name == name)
     return module_path(variant), schedule_path(variant)
 
 

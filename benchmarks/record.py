@@ -60,15 +60,19 @@ def write(name: str, results: Any, path: Path | None = None, facts: Mapping[str,
     provenance. Raises InputError when the place cannot be written.
     """
     target = path or RESULTS / f"{name}.json"
-    document = {
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text(target, json.dumps(document(name, results, facts), indent=1) + "\n")
+    return target
+
+
+def document(name: str, results: Any, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a result file holds: results and provenance."""
+    return {
         "format": FORMAT,
         "benchmark": name,
         "provenance": {**provenance(), **(facts or {})},
         "results": results,
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_text(target, json.dumps(document, indent=1) + "\n")
-    return target
 
 
 def slug(text: str) -> str:

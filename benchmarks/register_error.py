@@ -1,18 +1,21 @@
-"""Registers by the model beside those in the machine code, for each warp group of every shipped kernel.
+"""Registers by the model beside those in the machine code, for each warp group of the shipped kernels.
 
-    python -m benchmarks.register_error [--kernels NAME ...] [--output FILE]        needs no GPU
+    python -m benchmarks.register_error [NAME ...] [--again] [--output FILE]        needs no GPU
 
 The model's estimate is the most that the values of a group hold at a cycle of the schedule, plus what is
 set aside for addresses and the like. ptxas reports one number for a whole kernel, so measured is what its
 code holds: the general registers with a value still to be read, by nvdisasm's live ranges, at the worst
 instruction of the role's loops with a wgmma and of the role as a whole. The highest register in use is
-given too; it says what ptxas had rather than what it needed. Ctrl-C keeps what was measured.
+given too; it says what ptxas had rather than what it needed. What the result file holds of modules and schedules that
+have not changed stands unless `--again`; Ctrl-C keeps what was measured.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -31,9 +34,9 @@ from twill.ir.text import parse_graph
 from twill.schedule import files
 from twill.schedule.lifetimes import register_lives
 from twill.schedule.modulo import peak
-from twill.shipped import EXAMINED, Variant, module_path, schedule_path
+from twill.shipped import VARIANTS, Variant, module_path, schedule_path
 
-NAMES = tuple(variant.name for variant in EXAMINED)
+NAMES = tuple(variant.name for variant in VARIANTS)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,31 @@ def measure(variant: Variant) -> tuple[list[Row], dict[str, Any]]:
     assert isinstance(isolation, int)
     decided = plan(parse_graph(stored.graph), stored.schedule, launch, isolation=isolation)
     code = compile_module(module_path(variant), decided.name, materialize(launch, 0))
-    return rows_of(variant.name, decided, code), {"triton": code.triton, **figures(decided, code)}
+    found = rows_of(variant.name, decided, code)
+    return found, {"triton": code.triton, "source": digest(variant), **figures(decided, code)}
+
+
+def digest(variant: Variant) -> str:
+    """Of the module and the schedule, so that results can be told to be of them."""
+    return sha256(module_path(variant).read_bytes() + schedule_path(variant).read_bytes()).hexdigest()[:16]
+
+
+def standing(path: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Of a result file, the rows and figures of kernels that are as they were. Raises ClickException."""
+    if not path.exists():
+        return [], {}
+    try:
+        found = json.loads(path.read_text())["results"]
+        same = {
+            variant.name: found["kernels"][variant.name]
+            for variant in VARIANTS
+            if found["kernels"].get(variant.name, {}).get("source") == digest(variant)
+        }
+        names = [each.name for each in fields(Row)]
+        rows = [Row(**{name: row[name] for name in names}) for row in found["groups"] if row["kernel"] in same]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise click.ClickException(f"{path} is no result of this benchmark: {error}.") from None
+    return rows, same
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
@@ -139,16 +166,21 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--kernels", multiple=True, type=click.Choice(NAMES), help="Only this one; repeat for several.")
+@click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME ...]")
+@click.option("--again", is_flag=True, help="Measure anew what the result file holds of these kernels.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The result file.")
-def main(kernels: tuple[str, ...], output: Path | None) -> None:
+def main(names: tuple[str, ...], again: bool, output: Path | None) -> None:
     """Lay the model's registers beside those of the machine code."""
     console = record.console()
-    rows: list[Row] = []
-    codes: dict[str, Any] = {}
-    wanted = [variant for variant in EXAMINED if not kernels or variant.name in kernels]
+    asked = names or NAMES
+    rows, codes = standing(output or record.RESULTS / "register_error.json")
+    if again:
+        rows = [row for row in rows if row.kernel not in asked]
+        codes = {name: code for name, code in codes.items() if name not in asked}
     with ctrl_c_stops() as stop:
-        for variant in wanted:
+        for variant in VARIANTS:
+            if variant.name not in asked or variant.name in codes:
+                continue
             if stop():
                 break
             with console.status(variant.name):
@@ -156,13 +188,15 @@ def main(kernels: tuple[str, ...], output: Path | None) -> None:
             rows += found
     if not rows:
         raise click.ClickException("stopped before a kernel was measured; nothing is written")
+    rows.sort(key=lambda row: (NAMES.index(row.kernel), row.role))
     console.print(table(rows))
     console.print(sentence(summary(rows)), highlight=False)
     lines = [
         {**asdict(row), "estimate": row.estimate, "difference": row.difference, "besides_values": row.besides}
         for row in rows
     ]
-    facts = {"complete": len(codes) == len(EXAMINED)}
+    facts = {"missing": [name for name in NAMES if name not in codes]}
+    codes = {name: codes[name] for name in NAMES if name in codes}
     path = record.write("register_error", {"summary": summary(rows), "groups": lines, "kernels": codes}, output, facts)
     console.print(f"wrote {path}", highlight=False)
 

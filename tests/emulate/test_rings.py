@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twill.emulate import cases
-from twill.emulate.rings import ring_depths, rounds, telling_trips
+from twill.emulate.rings import allocated, ring_depths, rounds, telling_trips
 from twill.shipped import VARIANTS, module_path
 
 PATHS = {variant.name: module_path(variant) for variant in VARIANTS}
@@ -19,6 +19,10 @@ turn: gl.constexpr = 3
 
 def test_depths_are_those_of_barrier_arrays_of_literal_shape():
     assert ring_depths(SOURCE) == {"ring_full": 3}
+
+
+def test_allocations_are_in_the_order_of_the_source():
+    assert allocated(SOURCE) == [("ring", "float16", (7, 64, 64)), ("ring_full", "int64", (3, 1))]
 
 
 def test_the_deepest_ring_is_used_twice_and_once_more():
@@ -107,4 +111,4 @@ def sums(x, y, z, N, BLOCK: tl.constexpr):
     kernel.write_text(text)
     graph, launch = frontend.lower(frontend.load(kernel))
     assert lengthened(graph, launch, 9) is not None
-    assert cases._longer(graph, launch, 9) is None
+    assert list(cases._longer(graph, launch, 9)) == []

@@ -194,13 +194,19 @@ class Launches:
 
 @pytest.mark.parametrize(
     ("ordered", "trip_count", "seeds"),
-    [(True, 1, [0, 1]), (False, 1, [0, 1, 2, 3, 4]), (False, 9, [0, 1]), (False, None, [0, 1])],
+    [
+        (True, 1, ["0", "1"]),
+        (False, 1, ["0", "1", "starve1", "2", "3", "4"]),
+        (False, 9, ["0", "1", "starve1"]),
+        (False, None, ["0", "1", "starve1"]),
+    ],
 )
-def test_more_seeds_where_short_runs_are_not_ordered(monkeypatch, ordered, trip_count, seeds):
+def test_more_interleavings_where_runs_are_not_ordered(monkeypatch, ordered, trip_count, seeds):
     monkeypatch.setattr(Ordering, "ordered", ordered)
     module = Launches()
     runs = list(runs_of(module, module.launch, Case("case", {}, {}, trip_count), (0, 1), 3))
-    assert module.seeds == seeds == [run.seed for run in runs]
+    assert [run.interleaving or str(run.seed) for run in runs] == seeds
+    assert len(module.seeds) == len(seeds)
     assert all(run.ordered is ordered for run in runs)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from twill.emulate import updates
 from twill.emulate.rings import ring_depths, rounds, telling_trips
 from twill.errors import CheckFailed, InputError
+from twill.ir.arithmetic import arithmetic
+from twill.shipped import found_schedule
 
 if TYPE_CHECKING:
     from twill.frontend.launch import Launch
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from twill.ir.graph import Graph
 
 _LONGEST_EXAMPLE = 16  # iterations of the example that are still emulated as they are
-_NARROW = ("f8e5m2", "f8e4m3", "bf16", "f16")
+_TILES, _LEAST_TILES = 3, 2  # of a program, with an outer loop
+_MOST_EXAMPLES = 4  # longer ones that are looked at
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class Truth:
     values: np.ndarray
     tolerance: float
     fill: bool = False
+
+    @cached_property
+    def blank(self) -> Any:
+        """bool, flat: where float64 has no number, for no program that was run writes there."""
+        return np.isnan(self.values).ravel()
 
     @staticmethod
     def of(array: Any, reduction_length: int) -> Truth:
@@ -78,11 +87,14 @@ class Opened:
     longer: Mapping[int, Launch] = field(default_factory=dict)
 
     def counts(self, trip: Trip) -> dict[tuple[int, int, int], int]:
-        """Iterations of each program under the arguments of `trip`."""
-        from twill.frontend.trips import trip_counts
+        """Iterations of each program under the arguments of `trip`; of one that runs several tiles, all of them, each
+        with one more for the tile itself."""
+        from twill.frontend.trips import programs, tile_trips
 
-        launch = self.longer.get(trip.trip_count, self.launch)
-        return trip_counts(self.graph, launch.with_values(trip.overrides))
+        launch = self.longer.get(trip.trip_count, self.launch).with_values(trip.overrides)
+        several = self.graph.outer is not None
+        found = {program: tile_trips(self.graph, launch, program) for program in programs(launch)}
+        return {program: sum(trips) + several * len(trips) for program, trips in found.items()}
 
     def sample(self, trip: Trip, count: int) -> tuple[tuple[int, int, int], ...]:
         """The programs to run: up to `count` (one where arguments are smaller), in the longest case also one whose
@@ -115,49 +127,87 @@ def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int]
     count is reached in one way, whichever others are wanted: with smaller arguments of the example, made so long
     that the deepest ring is used twice and once more; only beyond that with a longer example of its own.
     """
-    from twill.frontend.launch import from_json
     from twill.frontend.materialize import materialize
+    from twill.frontend.stored import stored_kernel
     from twill.frontend.trips import Trip, largest_trip_count, reachable_trips
-    from twill.ir.parser import parse_graph
     from twill.schedule import files
 
-    path = Path(schedule) if schedule is not None else _beside(module)
-    stored = files.read(path)
-    if stored.graph is None or stored.launch is None:
+    path = Path(schedule) if schedule is not None else _schedule_of(module)
+    kernel = stored_kernel(files.read(path), str(path))
+    if kernel is None:
         raise InputError(
             "the schedule file holds no kernel: it has no graph or no launch.",
             hint="It was not written by `twill compile`.",
             location=str(path),
         )
-    graph, launch = parse_graph(stored.graph), from_json(stored.launch)
+    graph, launch = kernel
     depths = set(_ring_depths(module).values())
     own = largest_trip_count(graph, launch)
     telling = telling_trips(depths) | ({own} if own <= _LONGEST_EXAMPLE else set())
     wanted = telling if trip_counts is None else set(trip_counts)
-    launch = _longer(graph, launch, rounds(depths)) or launch
+    launch = _most_telling(graph, launch, telling, rounds(depths))
     reach = largest_trip_count(graph, launch)
     trips = reachable_trips(graph, launch, {count for count in wanted if count <= reach})
     longer = {}
     for count in sorted(count for count in wanted if count > reach):
-        beyond = _longer(graph, launch, count)
-        found = reachable_trips(graph, beyond, {count}) if beyond is not None else []
-        if beyond is not None and found:
-            longer[count] = beyond
-            trips += found
+        for beyond in _longer(graph, launch, count):
+            found = reachable_trips(graph, beyond, {count})
+            if found:
+                longer[count] = beyond
+                trips += found
+                break
     missing = wanted - {trip.trip_count for trip in trips}
     notes = (f"trip counts {sorted(missing)} cannot be reached with other arguments",) if missing else ()
-    return Opened(graph, launch, materialize(launch), tuple(trips or [Trip(reach, {})]), notes, longer)
+    trips = trips or [Trip(reach, {})]
+    if graph.outer is not None:
+        trips, few = _over_tiles(graph, launch, longer, trips)
+        notes = (*notes, *few)
+    return Opened(graph, launch, materialize(launch), tuple(trips), notes, longer)
 
 
-def _longer(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
-    """The launch with so many iterations; None when there is none, or tensors that do not follow are then too small."""
-    from twill.frontend.lengthen import lengthened
+def _over_tiles(
+    graph: Graph, launch: Launch, longer: Mapping[int, Launch], trips: list[Trip]
+) -> tuple[list[Trip], tuple[str, ...]]:
+    """The trips with other arguments, so that a program runs _TILES tiles, fewer where they are long; and a note."""
+    from twill.frontend.tiles import most_tiles, with_tiles
 
-    for blocks in (False, True):
-        longer = lengthened(graph, launch, trip_count, blocks=blocks)
-        if longer is None or longer is launch or longer.grid is None or _stays_inside(graph, longer):
-            return longer
-    return None
+    found, most = [], 0
+    for trip in trips:
+        of = longer.get(trip.trip_count, launch)
+        if trip.overrides or most_tiles(graph, of) < _LEAST_TILES:
+            trip = with_tiles(graph, of, trip, _TILES if trip.trip_count <= _TILES else _LEAST_TILES)
+        most = max(most, most_tiles(graph, of.with_values(trip.overrides)))
+        found.append(trip)
+    if most >= _LEAST_TILES:
+        return found, ()
+    return found, (
+        f"no program runs more than {most} tile{'s' * (most != 1)}: give the example more tiles than programs, or the "
+        "number of programs as an argument",
+    )
+
+
+def _most_telling(graph: Graph, launch: Launch, telling: set[int], least: int) -> Launch:
+    """Of the examples of `least` iterations or more, the first with whose smaller arguments the most of the telling
+    trip counts are reached; the example itself when none can be so long."""
+    from twill.frontend.trips import reachable_trips
+
+    best, most = launch, -1
+    for longer in _longer(graph, launch, least):
+        reached = len(reachable_trips(graph, longer, telling))
+        if reached > most:
+            best, most = longer, reached
+        if reached == len(telling):
+            break
+    return best
+
+
+def _longer(graph: Graph, launch: Launch, trip_count: int) -> Iterator[Launch]:
+    """A few launches with so many iterations; none whose tensors are too small, for they do not follow."""
+    from twill.frontend.lengthen import lengthenings
+
+    for longer in itertools.islice(lengthenings(graph, launch, trip_count), _MOST_EXAMPLES):
+        if longer is launch or longer.grid is None or _stays_inside(graph, longer):
+            yield longer
 
 
 def _stays_inside(graph: Graph, launch: Launch) -> bool:
@@ -261,40 +311,6 @@ def _sample(counts: Mapping[tuple[int, int, int], int], count: int) -> tuple[tup
     return tuple(ranked[i][0] for i in sorted(picks))
 
 
-def arithmetic(graph: Graph, trip_count: int, additions: int = 0) -> tuple[int, str, int]:
-    """(terms summed into an output, narrowest float a value is rounded to, how often), read off the graph.
-
-    Every dot's products pass into the output, those of the loop once per iteration. A value is rounded to
-    a narrow type where an op makes one from wider ones; sub-tiles repeat the ops, so one of them counts.
-    additions: the most atomics that combine into one element, each a sum of so many terms of its own.
-    """
-    types = {name: value.type for name, value in graph.values().items()}
-    length, roundings, narrow = 1, 0, "f32"
-    body = set(map(id, graph.loop.body))
-    for op in graph.ops():
-        if op.subtile not in (None, 0):
-            continue
-        if op.opcode == "dot":
-            inner = types[op.operands[0]].shape[1]
-            length += inner * (max(1, trip_count) if id(op) in body else 1)
-            if types[op.operands[0]].dtype == "f32":  # tf32 keeps the 11 bits of an f16
-                roundings, narrow = roundings + 4, _narrower(narrow, "f16")
-        if op.opcode == "atomic" and types[op.operands[1]].dtype in _NARROW:  # memory is rounded each time
-            roundings, narrow = roundings + additions, _narrower(narrow, types[op.operands[1]].dtype)
-        if op.opcode in ("reduce",):
-            length += types[op.operands[0]].shape[int(str(op.attributes["axis"]))]
-        for value in op.results:
-            computed = op.opcode not in ("load", "descriptor_load", "constant", "trans", "broadcast", "expand_dims")
-            if computed and value.type.kind == "value" and value.type.dtype in _NARROW:
-                roundings, narrow = roundings + 1, _narrower(narrow, value.type.dtype)
-    return length * max(1, additions), narrow, max(2, roundings)
-
-
-def _narrower(a: str, b: str) -> str:
-    order = [*_NARROW, "f32", "f64"]
-    return min(a, b, key=order.index)
-
-
 def _tolerance(values: np.ndarray, dtype: str, length: int, roundings: int) -> float:
     from twill.ir.tolerance import tolerance
 
@@ -302,25 +318,14 @@ def _tolerance(values: np.ndarray, dtype: str, length: int, roundings: int) -> f
     return tolerance(dtype, length, float(finite.max(initial=0.0)), roundings=roundings)
 
 
-def _beside(module: Path) -> Path:
+def _schedule_of(module: Path) -> Path:
     """The schedule file of a module: beside it, or shipped under schedules/<architecture>/."""
-    beside = module.with_suffix(".json")
-    if beside.is_file():
-        return beside
-    for folder in _shipped():
-        shipped = folder / module.parent.name / beside.name
-        if shipped.is_file():
-            return shipped
-    raise InputError(
-        f"there is no schedule file {beside.name} beside the module or among the shipped schedules.",
-        hint="`twill compile` writes it next to the module; keep the two together.",
-        location=str(module),
-    )
-
-
-def _shipped() -> list[Path]:
-    """Folders of the schedules that come with the package; in a checkout that is not installed, its own."""
-    try:
-        return [Path(folder) for folder in importlib.import_module("twill.schedules").__path__]
-    except ModuleNotFoundError:
-        return [Path(__file__).resolve().parents[2] / "schedules"]
+    found = found_schedule(module)
+    if found is None:
+        raise InputError(
+            f"there is no schedule file {module.with_suffix('.json').name} beside the module or among the shipped "
+            "schedules.",
+            hint="`twill compile` writes it next to the module; keep the two together.",
+            location=str(module),
+        )
+    return found

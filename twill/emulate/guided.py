@@ -7,6 +7,9 @@ its deviations, as in `late.14x2.20x1`: at step 14 the move two places down the 
 its thread block, as in `late.14x2/0.3.0`.
 wgmmas and TMA stores signal nothing when they complete, so they are no alternatives: only memory sees them, and
 what it sees at the wrong time is a race under any order.
+
+A third order starves a role: `starve2` is the early order, but the second role moves only when no other can. Who waits
+for something else than what that role's slowness holds up then runs ahead of it as far as the barriers let them.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 ORDERS = ("late", "early")
 _SILENT = ("mma", "store")  # operations that complete without a signal
-_NAME = re.compile(r"(late|early)((?:\.\d+x\d+)*)(?:/(\d+)\.(\d+)\.(\d+))?")
+_NAME = re.compile(r"(late|early|starve[1-9]\d*)((?:\.\d+x\d+)*)(?:/(\d+)\.(\d+)\.(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class Path:
         x, y, z = match.groups()[2:]
         return Path(match[1], deviations, None if x is None else (int(x), int(y), int(z)))
 
+    @property
+    def starved(self) -> int | None:
+        """The number of the role, in order of creation, that moves only when no other can."""
+        return int(self.order.removeprefix("starve")) if self.order.startswith("starve") else None
+
     def then(self, step: int, alternative: int) -> Path:
         return Path(self.order, (*self.deviations, (step, alternative)), self.block)
 
@@ -66,6 +74,7 @@ class Guided(Adversary):
         self.path = path
         self.step = 0
         self.last: Task | None = None  # the role that moved last
+        self.roles = 0  # seen so far
         self._left = dict(path.deviations)
         self._issued: dict[tuple[str, str], int] = {}
 
@@ -84,6 +93,7 @@ class Guided(Adversary):
 
     def choose(self, ready: list[Task], events: dict[str, list[Event]]) -> Task | Event:
         self.moved(self._name(events))
+        self.roles = max([self.roles, *(task.name for task in ready)])
         moves = self._ordered(ready, events)
         step, self.step = self.step, self.step + 1
         alternative = self._left.pop(step, 0)
@@ -118,11 +128,14 @@ class Guided(Adversary):
             (event for kind, several in events.items() for event in several if kind not in _SILENT or event.seen),
             key=lambda event: event.name,
         )
-        if silent and (self.path.order == "early" or not (ready or pending)):
+        late = self.path.order == "late"
+        if silent and (not late or not (ready or pending)):
             return silent[:1]
         start = next((i for i, task in enumerate(ready) if task is self.last), None)
         if start is None:  # the one that moved last waits or has ended: the next one in order of creation
             after = self.last.name if self.last is not None else 0
             start = next((i for i, task in enumerate(ready) if task.name > after), 0)
-        roles = [*ready[start:], *ready[:start]]
-        return [*pending, *roles] if self.path.order == "early" else [*roles, *pending]
+        roles: list[Task | Event] = [*ready[start:], *ready[:start]]
+        if self.path.starved is not None:
+            roles.sort(key=lambda role: role.name == self.path.starved)
+        return [*roles, *pending] if late else [*pending, *roles]

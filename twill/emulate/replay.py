@@ -54,7 +54,7 @@ def replay_file(
     """
     seed, way, trip_count = _parse(name)
     wanted = trip_counts if trip_count is None else (trip_count,)
-    if way is not None:
+    if way is not None and way.starved is None:
         chosen, entry = _of_block(File(path), schedule, wanted, trip_count, way)
     else:
         found, entry, _ = cases.from_schedule(File(path), schedule, wanted, programs)

@@ -8,22 +8,30 @@ from collections.abc import Iterable
 SHORT = range(6)  # trip counts at which a pipeline is empty, filling, or just full
 
 
+def allocated(text: str) -> list[tuple[str, str, tuple[int, ...]]]:
+    """(name, element type, extents) of each array in shared memory that a Gluon module allocates with a literal shape,
+    in the order of the source. Raises SyntaxError when `text` is not Python."""
+    found: list[tuple[int, str, str, tuple[int, ...]]] = []
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Assign(
+                targets=[target, *_],
+                value=ast.Call(func=function, args=[ast.Attribute(attr=kind), ast.List(elts=extents), *_]),
+            ) if ast.unparse(function) == "gl.allocate_shared_memory":
+                sizes = tuple(
+                    each.value for each in extents if isinstance(each, ast.Constant) and isinstance(each.value, int)
+                )
+                if len(sizes) == len(extents):
+                    found.append((node.lineno, ast.unparse(target), kind, sizes))
+    return [each[1:] for each in sorted(found)]
+
+
 def ring_depths(text: str) -> dict[str, int]:
     """Slots of each array of mbarriers that a Gluon module allocates with a literal shape, by name.
 
     Every ring of tiles has such arrays, and so has every turn. Raises SyntaxError when `text` is not Python.
     """
-    found = {}
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
-            continue
-        call = node.value
-        if ast.unparse(call.func) != "gl.allocate_shared_memory" or len(call.args) < 2:
-            continue
-        match call.args[:2]:
-            case [ast.Attribute(attr="int64"), ast.List(elts=[ast.Constant(value=int(depth)), *_])]:
-                found[ast.unparse(node.targets[0])] = depth
-    return found
+    return {name: extents[0] for name, kind, extents in allocated(text) if kind == "int64"}
 
 
 def rounds(depths: Iterable[int]) -> int:

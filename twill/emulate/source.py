@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
 
@@ -46,12 +47,31 @@ def read(text: str, filename: str) -> Source:
         raise InputError(
             f"syntax error: {error.msg}.", location=Location(filename, error.lineno or 0, error.offset or 0)
         ) from error
-    names = _allocation_names(tree)
-    tree = ast.fix_missing_locations(_Kernels().visit(tree))
+    lines = text.split("\n")
+    pieces = [_rewritten(lines, statement) for statement in tree.body]
+    tree.body = [statement for statement, _ in pieces]
+    names = {line: name for _, some in pieces for line, name in some.items()}
     return Source(filename, compile(tree, filename, "exec", dont_inherit=True), names)
 
 
-def _allocation_names(tree: ast.Module) -> dict[int, str]:
+_known: dict[tuple[str, int, int], tuple[ast.stmt, dict[int, str]]] = {}  # of the last statements, by text and place
+_MOST_KNOWN = 256
+
+
+def _rewritten(lines: Sequence[str], statement: ast.stmt) -> tuple[ast.stmt, dict[int, str]]:
+    """A statement of the module as it is run, and its allocations' names. What was rewritten before is not again:
+    the mutation suite loads a module hundreds of times, with one of its functions changed."""
+    first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
+    key = "\n".join(lines[first - 1 : statement.end_lineno]), statement.lineno, statement.col_offset
+    if key not in _known:
+        names = _allocation_names(statement)
+        while len(_known) >= _MOST_KNOWN:
+            del _known[next(iter(_known))]
+        _known[key] = ast.fix_missing_locations(_Kernels().visit(statement)), names
+    return _known[key]
+
+
+def _allocation_names(tree: ast.stmt) -> dict[int, str]:
     names: dict[int, str] = {}
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:

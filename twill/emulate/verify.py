@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path as File
 from typing import Any
 
 import numpy as np
 
 from twill.emulate import cases, trace
 from twill.emulate.cases import Case, Truth
+from twill.emulate.guided import Guided, Path
 from twill.emulate.launches import Run, loaded, run_case
 from twill.emulate.load import EmulatedModule
 from twill.emulate.ordering import Ordering
@@ -53,7 +54,7 @@ class VerifyReport:
             return f"{run.case}, {which}: {run.failure}{more}{again}"
         if not self.runs:
             return "nothing was run"
-        seeds = len({run.seed for run in self.runs})
+        seeds = len({(run.seed, run.interleaving) for run in self.runs})
         worst = max(self.runs, key=lambda run: run.max_error / run.tolerance if run.tolerance else 0.0)
         trips = f", trip counts {', '.join(map(str, self.trip_counts))}" if self.trip_counts else ""
         return (
@@ -87,9 +88,9 @@ class VerifyReport:
 
 
 def verify_file(
-    path: str | Path,
+    path: str | File,
     *,
-    schedule: str | Path | None = None,
+    schedule: str | File | None = None,
     seeds: Sequence[int] = SEEDS,
     trip_counts: Iterable[int] | None = None,
     programs: int = PROGRAMS,
@@ -106,14 +107,14 @@ def verify_file(
     Raises InputError when there is no schedule file or it has no launch, Unsupported for a construct the
     emulator does not know; everything else is in the report.
     """
-    found, entry, notes = cases.from_schedule(Path(path), schedule, trip_counts, programs)
+    found, entry, notes = cases.from_schedule(File(path), schedule, trip_counts, programs)
     return verify_cases(
         path, found, entry, seeds=seeds, more_seeds=MORE_SEEDS, progress=progress, notes=notes, max_steps=max_steps
     )
 
 
 def verify(
-    path: str | Path,
+    path: str | File,
     *,
     inputs: Sequence[Mapping[str, Any]],
     truth: Callable[..., Mapping[str, Any]] | Sequence[Mapping[str, Any]],
@@ -139,7 +140,7 @@ def verify(
 
 
 def verify_cases(
-    path: str | Path,
+    path: str | File,
     found: Sequence[Case],
     entry: str,
     *,
@@ -157,7 +158,7 @@ def verify_cases(
     InputError when the module cannot be run, Unsupported for a construct the emulator does not know; everything else
     is in the report.
     """
-    module, launcher = loaded(Path(path), entry, text, max_steps, fenced_init)
+    module, launcher = loaded(File(path), entry, text, max_steps, fenced_init)
     runs = [run for case in found for run in runs_of(module, launcher, case, seeds, more_seeds, progress)]
     return VerifyReport(str(path), tuple(runs), (*notes, *cases.vacuous(found)), max_steps)
 
@@ -171,20 +172,43 @@ def runs_of(
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Run]:
     """One launch under each seed. Where none of the runs is ordered, another interleaving may come to something
-    else: then, if they are short, up to `more_seeds` more are tried, to the first failure."""
-    settled = case.trip_count is None or case.trip_count > SHORT_RUN
+    else: then, with `more_seeds`, each role in turn is starved (see `guided`), and if the runs are short up to so many
+    seeds more are tried, to the first failure."""
     last = max(seeds, default=-1)
-    for seed in (*seeds, *range(last + 1, last + 1 + more_seeds)):
-        if seed > last and settled:
-            return
+    settled = more_seeds == 0
+
+    def tell(how: str) -> None:
         if progress is not None:
-            progress(f"emulating {case.name}, seed {seed}")
-        watcher = BlockByBlock()
-        with trace.watching(watcher):
-            run = run_case(module, launcher, case, seed)
-        run = replace(run, ordered=run.failure is None and watcher.ordered)
+            progress(f"emulating {case.name}, {how}")
+
+    for seed in seeds:
+        tell(f"seed {seed}")
+        yield (run := _watched(module, launcher, case, seed))
         settled = settled or run.ordered or run.failure is not None
-        yield run
+    starved, roles = 1, 1
+    while starved <= roles and not settled:
+        tell(f"role {starved} starved")
+        guided = Guided(Path(f"starve{starved}"))
+        yield (run := _watched(module, launcher, case, 0, guided))
+        settled = run.ordered or run.failure is not None
+        starved, roles = starved + 1, guided.roles
+    short = case.trip_count is not None and case.trip_count <= SHORT_RUN
+    for seed in range(last + 1, last + 1 + more_seeds):
+        if settled or not short:
+            return
+        tell(f"seed {seed}")
+        yield (run := _watched(module, launcher, case, seed))
+        settled = run.ordered or run.failure is not None
+
+
+def _watched(
+    module: EmulatedModule, launcher: Callable[..., Any], case: Case, seed: int, guided: Guided | None = None
+) -> Run:
+    """A launch, and whether it is ordered."""
+    watcher = BlockByBlock()
+    with trace.watching(watcher):
+        run = run_case(module, launcher, case, seed, guided)
+    return replace(run, ordered=run.failure is None and watcher.ordered)
 
 
 class BlockByBlock(Ordering):
