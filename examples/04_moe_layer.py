@@ -3,14 +3,14 @@
 python examples/04_moe_layer.py
 
 It learns a function that is another one in each of eight regions, and is compared with a loop over the experts. On a
-Hopper GPU the products and their gradients are the kernels of kernels/grouped_*.py, in bfloat16; anywhere else torch
-computes the same, in the same layout.
+Hopper GPU routing, products and their gradients are the kernels of kernels/moe_*.py and kernels/grouped_*.py, in
+bfloat16; anywhere else torch computes the same, in the same layout.
 """
 
 import torch
 from torch import nn
 
-from twill.ops import grouped_matmul, moe_combine, moe_dispatch
+from twill.ops import grouped_matmul, moe_combine, moe_route
 
 
 class MoE(nn.Module):
@@ -30,8 +30,9 @@ class MoE(nn.Module):
 
     def forward(self, x):
         ids, weights = self.route(x)
-        rows, routing = moe_dispatch(x.to(self.dtype), ids, self.experts)  # sorted by expert, padded to tiles
-        hidden = grouped_matmul(rows, self.gate_up.to(self.dtype), routing, activation="swiglu")
+        routing = moe_route(ids, self.experts)  # who goes where: rows sorted by expert, padded to tiles
+        tokens = x.to(self.dtype)  # gathered by the product itself
+        hidden = grouped_matmul(tokens, self.gate_up.to(self.dtype), routing, activation="swiglu", tokens=True)
         y = grouped_matmul(hidden, self.down.to(self.dtype), routing)
         return moe_combine(y, routing, weights).to(x.dtype)
 
@@ -81,9 +82,12 @@ def train(device, dtype, steps=150):
 if __name__ == "__main__":
     torch.manual_seed(0)
     device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    print(f"on {device} in {str(dtype).removeprefix('torch.')}: output and gradients beside a loop over the experts")
     for name, error in compare(device, dtype).items():
-        print(f"{name:25} differs from the loop over experts in float64 by {error:.1e} of its norm")
+        print(f"{name:25} differs from float64 by {error:.1e} of its norm")
         assert error < 8 * torch.finfo(dtype).eps
     losses = train(device, dtype)
+    for step in range(0, len(losses), 50):
+        print(f"step {step:3}: loss {losses[step]:.4f}")
     print(f"training: the loss falls from {losses[0]:.2f} to {losses[-1]:.4f} in {len(losses)} steps")
     assert losses[-1] < 0.1 * losses[0]

@@ -78,6 +78,7 @@ if __name__ == "__main__":
     muon = getattr(torch.optim, "Muon", None)
     peer = muon(peers, lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY) if muon else None
 
+    print("loss, and how far each step's update, of bfloat16 products, is from the same in float64:")
     losses = []
     for number in range(40):
         loss = nn.functional.mse_loss(model(x), y)

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from twill import emulate
 from twill.ir.tolerance import tolerance
 from twill.ops import dispatch, matmul
-from twill.shipped import kernels_folder
+from twill.ops.matmul import persists
 
 F64 = torch.float64
 NAMES = {torch.float16: "f16", torch.bfloat16: "bf16", torch.float32: "f32", torch.float64: "f64"}
@@ -130,19 +129,10 @@ def test_what_is_wrong_is_refused(error, message, changed):
 
 
 @pytest.fixture
-def emulated(monkeypatch):
+def emulated(launched, declines_anew, monkeypatch):
     """As on a Hopper GPU, the generated kernels being emulated. Yields what was run."""
-    ran = []
-
-    def launcher(variant, entry):
-        ran.append(variant)
-        return getattr(emulate.load(kernels_folder() / "generated" / "hopper" / f"{variant}.py"), entry)
-
-    monkeypatch.setattr(dispatch, "launcher", launcher)
     monkeypatch.setattr(dispatch, "on_hopper", lambda *_: True)
-    dispatch.decline.cache_clear()
-    yield ran
-    dispatch.decline.cache_clear()
+    return launched
 
 
 @pytest.mark.parametrize(
@@ -162,6 +152,29 @@ def test_generated_kernels_do_the_same(emulated, variant, activation, given, dty
     assert emulated == [variant]
     expected = exact(made["a"], made["b"], activation=activation, **named)
     assert (found.double() - expected).abs().max() <= tolerance(NAMES[dtype], sizes[1], float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("variant", "activation", "given", "dtype"),
+    [
+        ("matmul_persistent_fp16", "silu", ("bias",), torch.float16),
+        ("matmul_persistent_residual_bf16", "none", ("bias", "residual"), torch.bfloat16),
+    ],
+)
+def test_with_more_tiles_than_multiprocessors_programs_stay(emulated, monkeypatch, variant, activation, given, dtype):
+    monkeypatch.setattr(dispatch, "multiprocessors", lambda device: 2)
+    made = tensors(130, 72, 264, dtype)  # 2 by 2 tiles
+    named = {name: made[name] for name in given}
+    found = matmul(made["a"], made["b"], activation=activation, **named)
+    assert emulated == [variant]
+    expected = exact(made["a"], made["b"], activation=activation, **named)
+    assert (found.double() - expected).abs().max() <= tolerance(NAMES[dtype], 72, float(expected.abs().max()))
+
+
+def test_where_programs_stay():
+    assert not persists(2048, 2048, 132)  # 128 tiles
+    assert persists(2048, 2049, 132)
+    assert not persists(1, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,8 @@ import warnings
 import pytest
 import torch
 
-from twill import emulate
 from twill.ops import dispatch, orthogonalize, scaled_add_matmul, symmetric, symmetric_matmul, symmetric_polynomial
 from twill.ops.orthogonalize import KELLER_JORDAN, METHODS, POLAR_EXPRESS, YOU_JIACHENG
-from twill.shipped import VARIANTS, module_path
 
 OPERATORS = torch.ops.twill
 HALVES = [torch.float16, torch.bfloat16]
@@ -321,18 +319,10 @@ def test_products_refuse_bad_input(error, message, call):
 
 
 @pytest.fixture
-def emulated(monkeypatch):
+def emulated(launched, monkeypatch):
     """The launchers of the shipped kernels run in the emulator, and every product takes them. Yields what ran."""
-    ran = []
-
-    def launcher(variant, entry):
-        (known,) = [each for each in VARIANTS if each.name == variant]
-        ran.append(variant)
-        return getattr(emulate.load(module_path(known)), entry)
-
-    monkeypatch.setattr(dispatch, "launcher", launcher)
     monkeypatch.setattr(symmetric, "kernel_runs", lambda *_: True)
-    return ran
+    return launched
 
 
 def within(got, want, kind, terms):

@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from twill import emulate
 from twill.ops import dispatch, sinkhorn, sinkhorn_dense, sinkhorn_torch
-from twill.shipped import kernels_folder
 
 F64 = torch.float64
 
@@ -298,21 +296,15 @@ def test_what_is_no_cost_matrix_is_refused(error, message, cost):
 
 
 @pytest.fixture
-def emulated(monkeypatch):
+def emulated(launched, monkeypatch):
     """As on a Hopper GPU, the generated kernels being emulated; what is declined is an error. Yields what was run."""
-    ran = []
-
-    def launcher(variant, entry):
-        ran.append(variant)
-        return getattr(emulate.load(kernels_folder() / "generated" / "hopper" / f"{variant}.py"), entry)
 
     def decline(operator, why):
         raise AssertionError(f"{operator} declined: {why}")
 
     monkeypatch.setattr(dispatch, "on_hopper", lambda *tensors: True)
-    monkeypatch.setattr(dispatch, "launcher", launcher)
     monkeypatch.setattr(dispatch, "decline", decline)
-    return ran
+    return launched
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,13 @@ _GATHERED_BYTES = 2**28
 
 
 def grouped_matmul(
-    x: Tensor, w: Tensor, routing: Routing, *, transposed: bool = False, activation: str | None = None
+    x: Tensor,
+    w: Tensor,
+    routing: Routing,
+    *,
+    transposed: bool = False,
+    activation: str | None = None,
+    tokens: bool = False,
 ) -> Tensor:
     """Each row of x times the weights of its expert: [P, N].
 
@@ -27,25 +33,42 @@ def grouped_matmul(
     activation: None, or "swiglu": w is [E, K, 2 N], the gate's columns first, and silu(x gate) * (x up) is returned
     without keeping the two products; the gradient computes them again.
 
-    Differentiable in x and w, twice without the activation. Nothing waits for the GPU. On Hopper, generated kernels run
-    for float16 and bfloat16 where K is a multiple of 64 and N of 8; their weight gradient asks for K and N to be
-    multiples of 128 and 8.
+    tokens: x is [T, K], the tokens themselves, and the rows of `routing` (from `moe_route`) are gathered from it:
+    inside the product where w is contiguous, before it otherwise.
+
+    Under autocast x and w are cast to its dtype, as for torch.matmul. Differentiable in x and w as often as wanted.
+    Nothing waits for the GPU. On Hopper, generated kernels run for float16 and bfloat16 where K is a multiple of 64 and
+    N of 8; their weight gradient asks for K and N to be multiples of 128 and 8.
 
     Raises TypeError or ValueError for tensors that do not fit, and for rows beyond 32 bits.
     """
-    _check(x, w, routing, transposed, activation)
+    dispatch.require_tensors("grouped_matmul", x=x, w=w)
+    x, w = dispatch.autocast(x, w)
+    _check(x, w, routing, transposed, activation, tokens)
+    if tokens and not transposed and w.is_contiguous():
+        name = "grouped_matmul_gather" if activation is None else "grouped_swiglu_gather"
+        product: Tensor = getattr(torch.ops.twill, name)(x, w, *routing)
+        return product
+    if tokens:
+        x = torch.ops.twill.moe_gather(x, routing.positions, TILE_ROWS * routing.tile_experts.shape[0])
     if activation is None:
         return _grouped_matmul(x, w, routing.tile_experts, routing.offsets, transposed)
     return _grouped_swiglu(x, w, routing.tile_experts, routing.offsets)
 
 
-def _check(x: Tensor, w: Tensor, routing: Routing, transposed: bool, activation: str | None) -> None:
+def _check(x: Tensor, w: Tensor, routing: Routing, transposed: bool, activation: str | None, tokens: bool) -> None:
     if activation not in (None, "swiglu"):
         raise ValueError(f'grouped_matmul: activation must be None or "swiglu", got {activation!r}.')
     if transposed and activation is not None:
         raise ValueError("grouped_matmul: an activation takes weights that are not transposed: pass w.mT instead.")
-    if not x.is_floating_point() or x.dtype != w.dtype:
-        raise TypeError(f"grouped_matmul: x and w must have one floating dtype, got {x.dtype} and {w.dtype}.")
+    if not isinstance(routing, Routing):
+        raise TypeError(
+            f"grouped_matmul: routing must be the Routing that moe_dispatch returned, got {type(routing).__name__}."
+        )
+    if x.dtype not in dispatch.FLOATS or x.dtype != w.dtype:
+        raise TypeError(
+            f"grouped_matmul: x and w must both be float16, bfloat16, float32 or float64, got {x.dtype} and {w.dtype}."
+        )
     if x.dim() != 2 or w.dim() != 3:
         raise ValueError(
             f"grouped_matmul: x must be [rows, K] and w [experts, K, N], "
@@ -60,7 +83,11 @@ def _check(x: Tensor, w: Tensor, routing: Routing, transposed: bool, activation:
     if x.shape[1] != inner:
         raise ValueError(f"grouped_matmul: rows of x have {x.shape[1]} values but the weights take {inner}.")
     rows = TILE_ROWS * routing.tile_experts.shape[0]
-    if x.shape[0] != rows:
+    if tokens and x.shape[0] != routing.positions.shape[0]:
+        raise ValueError(
+            f"grouped_matmul: the routing is of {routing.positions.shape[0]} tokens but x has {x.shape[0]}."
+        )
+    if not tokens and x.shape[0] != rows:
         raise ValueError(
             f"grouped_matmul: the routing is of {rows} rows but x has {x.shape[0]}: pass what moe_dispatch returned."
         )
@@ -85,14 +112,14 @@ def _grouped_matmul(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor,
         w, transposed = w.mT, not transposed
     rows, inner = x.shape
     columns = w.shape[1] if transposed else w.shape[2]
-    if _kernel_runs("grouped_matmul", x, w, inner, columns, 64):
+    if kernel_runs("grouped_matmul", x, w, inner, columns, 64):
         y = x.new_empty(rows, columns)
         variant = f"grouped_matmul{'_transposed' if transposed else ''}_{_KERNEL_DTYPES[x.dtype]}"
         launch = dispatch.launcher(variant, "grouped_matmul")
         with torch.cuda.device_of(x):
-            launch(_aligned(x), _aligned(w), tile_experts, y, rows, inner, columns, w.shape[0])
+            launch(dispatch.aligned(x), dispatch.aligned(w), tile_experts, y, rows, inner, columns, w.shape[0])
         return y
-    return _products(x, w.mT if transposed else w, tile_experts, offsets).to(x.dtype)
+    return products(x, w.mT if transposed else w, tile_experts, offsets).to(x.dtype)
 
 
 @_grouped_matmul.register_fake
@@ -104,14 +131,13 @@ def _(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor, transposed: b
 def _grouped_swiglu(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
     rows, inner = x.shape
     columns = w.shape[2] // 2
-    if _kernel_runs("grouped_swiglu", x, w, inner, columns, 64):
+    if kernel_runs("grouped_swiglu", x, w, inner, columns, 64):
         y = x.new_empty(rows, columns)
         launch = dispatch.launcher(f"grouped_swiglu_{_KERNEL_DTYPES[x.dtype]}", "grouped_swiglu")
         with torch.cuda.device_of(x):
-            launch(_aligned(x), _aligned(w), tile_experts, y, rows, inner, columns, w.shape[0])
+            launch(dispatch.aligned(x), dispatch.aligned(w), tile_experts, y, rows, inner, columns, w.shape[0])
         return y
-    gate, up = _products(x, w, tile_experts, offsets).chunk(2, dim=1)
-    return (torch.nn.functional.silu(gate) * up).to(x.dtype)
+    return swiglu(products(x, w, tile_experts, offsets)).to(x.dtype)
 
 
 @_grouped_swiglu.register_fake
@@ -123,11 +149,11 @@ def _(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
 def _grouped_weight_gradient(x: Tensor, dy: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
     (rows, inner), columns = x.shape, dy.shape[1]
     experts = offsets.shape[0] - 1
-    if _kernel_runs("grouped_weight_gradient", x, dy, inner, columns, TILE_ROWS):
+    if kernel_runs("grouped_weight_gradient", x, dy, inner, columns, TILE_ROWS):
         dw = x.new_empty(experts, inner, columns)
         launch = dispatch.launcher(f"grouped_weight_gradient_{_KERNEL_DTYPES[x.dtype]}", "grouped_weight_gradient")
         with torch.cuda.device_of(x):
-            launch(_aligned(x), _aligned(dy), offsets, dw, rows, inner, columns, experts)
+            launch(dispatch.aligned(x), dispatch.aligned(dy), offsets, dw, rows, inner, columns, experts)
         return dw
     return _weight_products(x, dy, tile_experts, offsets).to(x.dtype)
 
@@ -137,7 +163,21 @@ def _(x: Tensor, dy: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
     return x.new_empty(offsets.shape[0] - 1, x.shape[1], dy.shape[1])
 
 
-def _kernel_runs(operator: str, x: Tensor, w: Tensor, inner: int, columns: int, multiple: int) -> bool:
+def swiglu(both: Tensor) -> Tensor:
+    """[P, N]: silu(gate) * up of [P, 2 N], the gate's columns first."""
+    gate, up = both.chunk(2, dim=1)
+    return torch.nn.functional.silu(gate) * up
+
+
+def swiglu_gradient(both: Tensor, dy: Tensor) -> Tensor:
+    """[P, 2 N], of both's dtype: the gradient in `both` from that in `swiglu(both)`."""
+    gate, up = both.to(accumulator(both)).chunk(2, dim=1)
+    share = torch.sigmoid(gate)
+    dgate = dy * up * share * (1 + gate * (1 - share))
+    return torch.cat([dgate, dy * gate * share], dim=1).to(both.dtype)
+
+
+def kernel_runs(operator: str, x: Tensor, w: Tensor, inner: int, columns: int, multiple: int) -> bool:
     """Whether the generated kernel covers these operands; says once why not, on a Hopper GPU."""
     if not dispatch.on_hopper(x, w) or 0 in (x.shape[0], inner, columns):
         return False
@@ -152,13 +192,7 @@ def _kernel_runs(operator: str, x: Tensor, w: Tensor, inner: int, columns: int, 
     return True
 
 
-def _aligned(x: Tensor) -> Tensor:
-    """The tensor, or a copy of it that is contiguous and begins where TMA can read: at a multiple of 16 bytes."""
-    x = x.contiguous()
-    return x if x.data_ptr() % 16 == 0 else x.clone()
-
-
-def _products(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
+def products(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
     """The grouped product by torch: summed and returned in float32 or float64 on the CPU, in x's dtype on a GPU."""
     if x.device.type != "cpu":
         return _products_of_tiles(x, w, tile_experts)
@@ -167,7 +201,8 @@ def _products(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor) -> Te
     bounds = offsets.tolist()
     for e, (begin, end) in enumerate(pairwise(bounds)):
         if begin < end:
-            torch.mm(x[begin:end].to(kind), w[e].to(kind), out=y[begin:end])
+            with dispatch.without_autocast(x):
+                torch.mm(x[begin:end].to(kind), w[e].to(kind), out=y[begin:end])
     return y
 
 
@@ -178,7 +213,8 @@ def _products_of_tiles(x: Tensor, w: Tensor, tile_experts: Tensor) -> Tensor:
     step = max(_GATHERED_BYTES // max(w.shape[1] * w.shape[2] * w.element_size(), 1), 1)
     for i in range(0, tiles.shape[0], step):
         experts = tile_experts[i : i + step, None, None]
-        product = torch.bmm(tiles[i : i + step], w[experts.flatten().clamp(min=0)])
+        with dispatch.without_autocast(x):
+            product = torch.bmm(tiles[i : i + step], w[experts.flatten().clamp(min=0)])
         y[i : i + step] = torch.where(experts >= 0, product, 0)
     return y.view(-1, w.shape[2])
 
@@ -192,7 +228,8 @@ def _weight_products(x: Tensor, dy: Tensor, tile_experts: Tensor, offsets: Tenso
     bounds = offsets.tolist()
     for e, (begin, end) in enumerate(pairwise(bounds)):
         if begin < end:
-            torch.mm(x[begin:end].to(kind).mT, dy[begin:end].to(kind), out=dw[e])
+            with dispatch.without_autocast(x):
+                torch.mm(x[begin:end].to(kind).mT, dy[begin:end].to(kind), out=dw[e])
     return dw
 
 
@@ -202,7 +239,8 @@ def _weight_products_of_tiles(x: Tensor, dy: Tensor, tile_experts: Tensor, exper
     dw = x.new_zeros(experts, x.shape[1], dy.shape[1], dtype=kind)
     for i in range(tile_experts.shape[0]):
         rows = slice(i * TILE_ROWS, (i + 1) * TILE_ROWS)
-        product = x[rows].to(kind).mT @ dy[rows].to(kind)
+        with dispatch.without_autocast(x):
+            product = x[rows].to(kind).mT @ dy[rows].to(kind)
         e = tile_experts[i : i + 1]
         dw.index_add_(0, e.clamp(min=0), torch.where(e[:, None, None] >= 0, product[None], 0))
     return dw
@@ -226,11 +264,7 @@ def _grouped_matmul_backward(ctx, dy):  # type: ignore[no-untyped-def]
 
 def _grouped_swiglu_backward(ctx, dy):  # type: ignore[no-untyped-def]
     x, w, tile_experts, offsets = ctx.saved_tensors
-    kind = accumulator(x)
-    gate, up = _grouped_matmul(x, w, tile_experts, offsets, False).to(kind).chunk(2, dim=1)
-    share = torch.sigmoid(gate)
-    dgate = dy * up * share * (1 + gate * (1 - share))
-    both = torch.cat([dgate, dy * gate * share], dim=1).to(x.dtype)
+    both = swiglu_gradient(_grouped_matmul(x, w, tile_experts, offsets, False), dy)
     dx = dw = None
     if ctx.needs_input_grad[0]:
         dx = _grouped_matmul(both, w, tile_experts, offsets, True)

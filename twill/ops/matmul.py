@@ -9,22 +9,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from twill.ops import dispatch
+from twill.ops.dispatch import FLOATS, KERNEL_DTYPES, LARGEST, aligned
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ACTIVATIONS = ("none", "silu", "gelu")
-_KERNEL_DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
-_COMPILED = {("silu", False): "matmul", ("none", True): "matmul_residual"}
-"""What is compiled: (activation, whether there is a residual) to the kernel's name."""
-_LARGEST = 2**31 - 1
+_COMPILED = {
+    ("silu", False): ("matmul", "matmul_persistent"),
+    ("none", True): ("matmul_residual", "matmul_persistent_residual"),
+}
+"""What is compiled: (activation, whether there is a residual) to the kernels whose programs compute one tile, and all
+tiles one after another."""
+_TILE = 128, 256
 
 
 def matmul(
-    a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = "none", residual: Tensor | None = None
+    a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str | None = None, residual: Tensor | None = None
 ) -> Tensor:
     """activation(a b + bias) + residual: [M, N], contiguous, in the dtype of a.
 
     a: [M, K] and b: [K, N], any strides, fp16, bf16, fp32 or fp64, the same for both; bias: [N], of that dtype or
-    float32; residual: [M, N], of that dtype. activation: "none", "silu", or "gelu" (its tanh form). Products of narrow
+    float32; residual: [M, N], of that dtype. activation: None, "silu", or "gelu" (its tanh form). Products of narrow
     floats are summed in float32, and the epilogue is computed there. Differentiable in every tensor, and so are its
     gradients; the product is computed again for the gradient of an activation.
 
@@ -32,7 +35,11 @@ def matmul(
     residual, or a residual and no activation.
     Raises TypeError for dtypes, ValueError for shapes, devices and an unknown activation.
     """
-    out: Tensor = _matmul(a, b, bias, activation, residual)
+    given = {"a": a, "b": b, "bias": bias, "residual": residual}
+    dispatch.require_tensors("matmul", **{name: x for name, x in given.items() if x is not None})
+    a, b = dispatch.autocast(a, b)
+    bias, residual = (None if x is None else dispatch.autocast(x)[0] for x in (bias, residual))
+    out: Tensor = _matmul(a, b, bias, activation or "none", residual)
     return out
 
 
@@ -43,7 +50,7 @@ def require(a: Tensor, b: Tensor, bias: Tensor | None, activation: str, residual
     for name, x in (("a", a), ("b", b)):
         if x.dim() != 2:
             raise ValueError(f"{name} must be a matrix, got shape {list(x.shape)}")
-        if x.dtype not in DTYPES:
+        if x.dtype not in FLOATS:
             raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}")
     if a.dtype != b.dtype:
         raise TypeError(f"a and b must have one dtype, got {a.dtype} and {b.dtype}")
@@ -71,7 +78,8 @@ def _matmul(a: Tensor, b: Tensor, bias: Tensor | None, activation: str, residual
         if not why:
             return _launch(a, b, bias, activation, residual)
         dispatch.decline("matmul", why)
-    x = _epilogue(_product(a, b), bias, activation)
+    with dispatch.without_autocast(a):
+        x = _epilogue(_product(a, b), bias, activation)
     return (x if residual is None else x + residual).to(a.dtype).contiguous()
 
 
@@ -83,10 +91,10 @@ def _(a: Tensor, b: Tensor, bias: Tensor | None, activation: str, residual: Tens
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """a b in float32 or wider; on a CPU narrow floats are widened first, on a GPU cuBLAS sums them in float32."""
-    if a.dtype in _KERNEL_DTYPES and not a.is_cuda:
+    if a.dtype in KERNEL_DTYPES and not a.is_cuda:
         return a.float() @ b.float()
     product = a @ b
-    return product.float() if a.dtype in _KERNEL_DTYPES else product
+    return product.float() if a.dtype in KERNEL_DTYPES else product
 
 
 def _epilogue(x: Tensor, bias: Tensor | None, activation: str) -> Tensor:
@@ -100,7 +108,7 @@ def _epilogue(x: Tensor, bias: Tensor | None, activation: str) -> Tensor:
 def uncovered(a: Tensor, b: Tensor, activation: str, residual: Tensor | None) -> str:
     """Why there is no generated kernel for this product; "" where there is one."""
     (rows, terms), columns = a.shape, b.shape[1]
-    if a.dtype not in _KERNEL_DTYPES:
+    if a.dtype not in KERNEL_DTYPES:
         return f"there is no generated kernel for {a.dtype}, only for float16 and bfloat16"
     if (activation, residual is not None) not in _COMPILED:
         what = "a residual" if residual is not None else "no residual"
@@ -109,7 +117,7 @@ def uncovered(a: Tensor, b: Tensor, activation: str, residual: Tensor | None) ->
         return f"the generated kernels need rows of a multiple of 8 numbers, not {terms} and {columns}"
     if 0 in (rows, terms, columns):
         return "a product without elements or terms needs no kernel"
-    if rows * columns > _LARGEST or rows * terms > _LARGEST or terms * columns > _LARGEST:
+    if rows * columns > LARGEST or rows * terms > LARGEST or terms * columns > LARGEST:
         return f"a product of {rows} x {terms} by {terms} x {columns} overflows the generated kernels' 32-bit offsets"
     return ""
 
@@ -117,21 +125,27 @@ def uncovered(a: Tensor, b: Tensor, activation: str, residual: Tensor | None) ->
 def _launch(a: Tensor, b: Tensor, bias: Tensor | None, activation: str, residual: Tensor | None) -> Tensor:
     """The product by a generated kernel, for what is not `uncovered`."""
     (rows, terms), columns = a.shape, b.shape[1]
-    kernel = _COMPILED[activation, residual is not None]
+    single, persistent = _COMPILED[activation, residual is not None]
     c = a.new_empty(rows, columns)
     added = a.new_zeros(columns, dtype=torch.float32) if bias is None else bias.float().contiguous()
-    more = {} if residual is None else {"residual": residual.contiguous()}
+    more: dict[str, Any] = {} if residual is None else {"residual": residual.contiguous()}
+    kernel = entry = single
+    if persists(rows, columns, programs := dispatch.multiprocessors(a.device)):
+        kernel, entry = persistent, "matmul_persistent"
+        more = {"residual": c, "RESIDUAL": residual is not None, "programs": programs, **more}  # unread without one
     with torch.cuda.device_of(a):
-        dispatch.launcher(f"{kernel}_{_KERNEL_DTYPES[a.dtype]}", kernel)(
-            a=_dense(a), b=_dense(b), bias=added, c=c, M=rows, N=columns, K=terms, ACTIVATION=activation, **more
+        dispatch.launcher(f"{kernel}_{KERNEL_DTYPES[a.dtype]}", entry)(
+            a=aligned(a), b=aligned(b), bias=added, c=c, M=rows, N=columns, K=terms, ACTIVATION=activation, **more
         )
     return c
 
 
-def _dense(x: Tensor) -> Tensor:
-    """The tensor, contiguous and at an address that TMA takes: a multiple of 16 bytes."""
-    dense = x.contiguous()
-    return dense.clone() if dense.data_ptr() % 16 else dense
+def persists(rows: int, columns: int, programs: int) -> bool:
+    """Whether the product runs by programs that stay: where there are more tiles than multiprocessors.
+
+    With one tile each they gain nothing; with more they do by the simulator's prediction, at any number of terms.
+    """
+    return -(-rows // _TILE[0]) * -(-columns // _TILE[1]) > programs
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

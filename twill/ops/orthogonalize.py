@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from twill.ops.dispatch import FLOATS, require_int
 from twill.ops.symmetric import MULTIPLE, require, scaled_add_matmul, symmetric_matmul, symmetric_polynomial
 
 Coefficients = tuple[float, float, float]
@@ -66,10 +68,10 @@ def orthogonalize(
 ) -> Tensor:
     """x [..., m, n] with its singular values brought near 1: contiguous, of x's dtype; x itself stays as it is.
 
-    Each matrix is divided by its Frobenius norm + eps in fp32 (fp64 for fp64) and then goes through `steps` odd
-    polynomials. How near 1 a singular value ends is a matter of the coefficients: of σ / ‖x‖ in [0.01, 1] five steps
-    make 0.68 to 1.13 (newton_schulz) and 0.85 to 1.12 (polar_express, gram); smaller ones end lower. A zero matrix
-    stays zero.
+    Each matrix is divided by its Frobenius norm + eps in fp32 (fp64 for fp64), one whose norm would overflow made
+    smaller first, and then goes through `steps` odd polynomials. How near 1 a singular value ends is a matter of the
+    coefficients: of σ / ‖x‖ in [0.01, 1] five steps make 0.68 to 1.13 (newton_schulz) and 0.85 to 1.12 (polar_express,
+    gram); smaller ones end lower. A zero matrix stays zero (with eps = 0 it is NaN).
 
     method: "newton_schulz" and "polar_express" are one iteration on x, with other coefficients; "gram" is the same
     polynomial, by products of x xᵀ, [m, m], which are fewer operations where n is larger than m (or m than n).
@@ -84,10 +86,10 @@ def orthogonalize(
     """
     require("orthogonalize", x=x)
     polynomials = _polynomials(method, steps, coefficients)
-    if not (math.isfinite(eps) and eps >= 0):
+    if not 0 <= eps < math.inf:
         raise ValueError(f"orthogonalize: eps must be finite and 0 or more, got {eps}.")
     kind = _products_in(x, method) if dtype is None else dtype
-    if kind not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+    if kind not in FLOATS:
         raise TypeError(f"orthogonalize: dtype must be float16, bfloat16, float32 or float64, got {kind}.")
     if x.numel() == 0:
         return x.clone(memory_format=torch.contiguous_format)
@@ -95,6 +97,7 @@ def orthogonalize(
     rows, columns = x.shape[-2:]
     wide = x if rows <= columns else x.mT
     exact = wide if x.dtype == torch.float64 else wide.float()
+    exact = _within_range(exact)
     norm = torch.linalg.vector_norm(exact, dim=(-2, -1), keepdim=True)
     y = (exact / (norm + eps)).to(kind)
     if y.device.type != "cpu":
@@ -103,6 +106,13 @@ def orthogonalize(
     y = _gram(y, polynomials) if method == "gram" else _plain(y, polynomials)
     y = y[..., : wide.shape[-2], : wide.shape[-1]]
     return (y if rows <= columns else y.mT).to(x.dtype).contiguous()
+
+
+def _within_range(x: Tensor) -> Tensor:
+    """x, or where its largest element's square could overflow in a sum, x times a power of two: [..., m, n]."""
+    large, smaller = (2.0**480, 2.0**-640) if x.dtype == torch.float64 else (2.0**48, 2.0**-88)
+    largest = x.detach().abs().amax(dim=(-2, -1), keepdim=True)
+    return x * torch.where(largest > large, torch.full_like(largest, smaller), torch.ones_like(largest))
 
 
 def _plain(x: Tensor, polynomials: Sequence[Coefficients]) -> Tensor:
@@ -151,8 +161,7 @@ def _polynomials(
     """(a, b, c) of each step. Raises ValueError, TypeError."""
     if method not in METHODS:
         raise ValueError(f"orthogonalize: method must be one of {', '.join(METHODS)}, got {method!r}.")
-    if isinstance(steps, bool) or not isinstance(steps, int):
-        raise TypeError(f"orthogonalize: steps must be an int, got {type(steps).__name__}.")
+    require_int("orthogonalize", "steps", steps)
     if steps < 1:
         raise ValueError(f"orthogonalize: steps must be 1 or more, got {steps}.")
     given = METHODS[method] if coefficients is None else _triples(coefficients)
@@ -160,14 +169,17 @@ def _polynomials(
 
 
 def _triples(coefficients: Sequence[float] | Sequence[Sequence[float]]) -> tuple[Coefficients, ...]:
-    listed = [each if isinstance(each, Sequence) else (each,) for each in coefficients]
-    if listed and all(not isinstance(each, Sequence) for each in coefficients):
-        listed = [[value for (value,) in listed]]
+    given: list[Any] = list(coefficients)
+    listed: list[Sequence[float]] = [each for each in given if isinstance(each, Sequence)]
+    if given and not listed:
+        listed = [[value for value in given if not isinstance(value, Sequence)]]
+    elif len(listed) < len(given):
+        listed = []
     if not listed or any(len(each) != 3 for each in listed):
         raise ValueError(
-            f"orthogonalize: coefficients must be (a, b, c), or one (a, b, c) for each step, got {coefficients!r}."
+            f"orthogonalize: coefficients must be (a, b, c), or one (a, b, c) for each step, got {given!r}."
         )
     triples = tuple((float(a), float(b), float(c)) for a, b, c in listed)
-    if not all(math.isfinite(value) for each in triples for value in each):
-        raise ValueError(f"orthogonalize: coefficients must be finite, got {coefficients!r}.")
+    if not all(abs(value) < math.inf for each in triples for value in each):
+        raise ValueError(f"orthogonalize: coefficients must be finite, got {given!r}.")
     return triples

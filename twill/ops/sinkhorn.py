@@ -8,14 +8,13 @@ The plan is P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon).
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import torch
 from torch import Tensor
 
 from twill.ops import dispatch, sinkhorn_kernels, sinkhorn_torch
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SAME_MASS = 1e-3  # relative; sums of weights in narrow floats are no closer
 
 
@@ -55,6 +54,7 @@ def sinkhorn(
 
     Raises TypeError for dtypes, ValueError for shapes, devices, options, weights, NaN and infinities.
     """
+    _require_types("sinkhorn", epsilon, iterations, tolerance, x=x, y=y, a=a, b=b)
     a, b = _weights(x, a, 0, "x"), _weights(y, b, 0, "y")
     cost, f, g = _sinkhorn(x, y, a, b, epsilon, iterations, tolerance)
     return Transport(cost, f.detach(), g.detach())
@@ -74,9 +74,21 @@ def sinkhorn_dense(
     The gradient in the cost matrix is the plan, [N, M]. On Hopper, generated kernels run for float32 and bfloat16 and
     a transposed copy of the matrix is made.
     """
+    _require_types("sinkhorn_dense", epsilon, iterations, tolerance, cost=cost, a=a, b=b)
     a, b = _weights(cost, a, 0, "cost"), _weights(cost, b, 1, "cost")
     value, f, g = _sinkhorn_dense(cost, a, b, epsilon, iterations, tolerance)
     return Transport(value, f.detach(), g.detach())
+
+
+def _require_types(
+    operator: str, epsilon: object, iterations: object, tolerance: object, **tensors: Tensor | None
+) -> None:
+    """Raise TypeError for what is no tensor, no number or no whole number."""
+    dispatch.require_tensors(operator, **{name: x for name, x in tensors.items() if x is not None})
+    dispatch.require_int(operator, "iterations", iterations)
+    for name, value in (("epsilon", epsilon), ("tolerance", tolerance)):
+        if isinstance(value, (bool, str)) or not isinstance(value, (SupportsFloat, type(None))):
+            raise TypeError(f"{operator}: {name} must be a number, got {type(value).__name__}.")
 
 
 def _weights(x: Tensor, weights: Tensor | None, dim: int, name: str) -> Tensor:
@@ -84,7 +96,7 @@ def _weights(x: Tensor, weights: Tensor | None, dim: int, name: str) -> Tensor:
     if x.dim() != 2:
         what = "a matrix [N, M]" if name == "cost" else "points [count, D]"
         raise ValueError(f"{name} must be {what}, got shape {list(x.shape)}")
-    if x.dtype not in DTYPES:
+    if x.dtype not in dispatch.FLOATS:
         raise TypeError(f"{name} must be float16, bfloat16, float32 or float64, got {x.dtype}")
     kind = sinkhorn_torch.computed_in(x)
     if weights is None:
@@ -125,8 +137,11 @@ def _require_points(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> None:
         raise ValueError("x and y must be points of one number or more, got none")
 
 
-def _require_values(a: Tensor, b: Tensor, **inputs: Tensor) -> None:
-    """Refuse NaN, infinities and weights that are none; waits once for the device, but while a CUDA graph is made."""
+def _require_values(a: Tensor, b: Tensor, epsilon: float, largest: Tensor, **inputs: Tensor) -> None:
+    """Refuse NaN, infinities, weights that are none, and an epsilon that costs up to `largest` overflow over.
+
+    Waits once for the device, but while a CUDA graph is made.
+    """
     if a.is_cuda and torch.cuda.is_current_stream_capturing():
         return
     named = {**inputs, "a": a, "b": b}
@@ -134,7 +149,9 @@ def _require_values(a: Tensor, b: Tensor, **inputs: Tensor) -> None:
     positive = [(x >= 0).all() for x in (a, b)]
     sums = a.sum(), b.sum()
     same = (sums[0] - sums[1]).abs() <= _SAME_MASS * sums[0]
-    *ok, nonnegative_a, nonnegative_b, equal, some = torch.stack([*finite, *positive, same, sums[0] > 0]).tolist()
+    within = largest.double() / epsilon < torch.finfo(a.dtype).max / 8
+    looked = torch.stack([*finite, *positive, same, sums[0] > 0, within]).tolist()
+    *ok, nonnegative_a, nonnegative_b, equal, some, in_range = looked
     for name, held in zip(named, ok, strict=True):
         if not held:
             raise ValueError(f"{name} has a NaN or an infinity")
@@ -147,6 +164,11 @@ def _require_values(a: Tensor, b: Tensor, **inputs: Tensor) -> None:
         raise ValueError(
             f"a and b must have equal sums, got {float(sums[0]):.6g} and {float(sums[1]):.6g}: divide each by its sum"
         )
+    if not in_range:
+        raise ValueError(
+            f"epsilon is {epsilon:g}: costs of up to about {float(largest):.3g} divided by it overflow {a.dtype}; "
+            "take a larger one"
+        )
 
 
 @torch.library.custom_op("twill::sinkhorn", mutates_args=())
@@ -155,7 +177,8 @@ def _sinkhorn(
 ) -> tuple[Tensor, Tensor, Tensor]:
     _require_options(epsilon, iterations, tolerance)
     _require_points(x, y, a, b)
-    _require_values(a, b, x=x, y=y)
+    farthest = x.abs().amax().double() + y.abs().amax().double()
+    _require_values(a, b, epsilon, x.shape[1] * farthest**2, x=x, y=y)
     steps: sinkhorn_torch.Steps
     why = sinkhorn_kernels.uncovered(x, y) if dispatch.on_hopper(x, y) else "not on Hopper"
     if not why:
@@ -164,7 +187,8 @@ def _sinkhorn(
         if dispatch.on_hopper(x, y):
             dispatch.decline("sinkhorn", why)
         steps = sinkhorn_torch.Points(x, y, epsilon)
-    return sinkhorn_torch.iterate(steps, a, b, epsilon, iterations, tolerance)
+    with dispatch.without_autocast(a):
+        return sinkhorn_torch.iterate(steps, a, b, epsilon, iterations, tolerance)
 
 
 @_sinkhorn.register_fake
@@ -180,7 +204,8 @@ def _(
 def _sinkhorn_gradient(
     scale: Tensor, x: Tensor, y: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    return sinkhorn_torch.points_gradient(scale, x, y, a, b, f, g, epsilon)
+    with dispatch.without_autocast(a):
+        return sinkhorn_torch.points_gradient(scale, x, y, a, b, f, g, epsilon)
 
 
 @_sinkhorn_gradient.register_fake
@@ -190,13 +215,35 @@ def _(
     return x.new_empty(x.shape), y.new_empty(y.shape)
 
 
+@torch.library.custom_op("twill::sinkhorn_plan", mutates_args=())
+def _sinkhorn_plan(
+    scale: Tensor, cost: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, epsilon: float
+) -> Tensor:  # fmt: skip
+    return (scale * sinkhorn_torch.plan(a, b, f, g, cost, epsilon)).to(cost.dtype).contiguous()
+
+
+@_sinkhorn_plan.register_fake
+def _(scale: Tensor, cost: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, epsilon: float) -> Tensor:
+    return cost.new_empty(cost.shape)
+
+
+@torch.library.custom_op("twill::sinkhorn_weight_gradient", mutates_args=())
+def _sinkhorn_weight_gradient(scale: Tensor, weights: Tensor, potential: Tensor) -> Tensor:
+    return scale * potential
+
+
+@_sinkhorn_weight_gradient.register_fake
+def _(scale: Tensor, weights: Tensor, potential: Tensor) -> Tensor:
+    return potential.new_empty(potential.shape)
+
+
 @torch.library.custom_op("twill::sinkhorn_dense", mutates_args=())
 def _sinkhorn_dense(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: float, iterations: int, tolerance: float | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     _require_options(epsilon, iterations, tolerance)
     _require_weights(a, b, cost.shape[0], cost.shape[1], cost.device)
-    _require_values(a, b, cost=cost)
+    _require_values(a, b, epsilon, cost.abs().amax(), cost=cost)
     steps: sinkhorn_torch.Steps
     why = sinkhorn_kernels.uncovered_dense(cost) if dispatch.on_hopper(cost) else "not on Hopper"
     if not why:
@@ -205,7 +252,8 @@ def _sinkhorn_dense(
         if dispatch.on_hopper(cost):
             dispatch.decline("sinkhorn_dense", why)
         steps = sinkhorn_torch.Dense(cost, epsilon)
-    return sinkhorn_torch.iterate(steps, a, b, epsilon, iterations, tolerance)
+    with dispatch.without_autocast(a):
+        return sinkhorn_torch.iterate(steps, a, b, epsilon, iterations, tolerance)
 
 
 @_sinkhorn_dense.register_fake
@@ -229,16 +277,27 @@ def _gradients(ctx: Any, scale: Tensor, _f: Any, _g: Any) -> tuple[Tensor | None
     dx = dy = None
     if any(ctx.needs_input_grad[:2]):
         dx, dy = _sinkhorn_gradient(scale, x, y, a, b, f, g, ctx.epsilon)
-    return dx, dy, scale * f, scale * g, None, None, None
+    return dx, dy, *_weight_gradients(ctx.needs_input_grad[2:4], scale, a, b, f, g), None, None, None
 
 
 def _gradients_dense(ctx: Any, scale: Tensor, _f: Any, _g: Any) -> tuple[Tensor | None, ...]:
     cost, a, b, f, g = ctx.saved_tensors
-    plan = None
-    if ctx.needs_input_grad[0]:
-        plan = (scale * sinkhorn_torch.plan(a, b, f, g, cost, ctx.epsilon)).to(cost.dtype)
-    return plan, scale * f, scale * g, None, None, None
+    plan = _sinkhorn_plan(scale, cost, a, b, f, g, ctx.epsilon) if ctx.needs_input_grad[0] else None
+    return plan, *_weight_gradients(ctx.needs_input_grad[1:3], scale, a, b, f, g), None, None, None
+
+
+def _weight_gradients(
+    needed: tuple[bool, ...], scale: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor
+) -> tuple[Tensor | None, ...]:
+    sides = zip(needed, ((a, f), (b, g)), strict=True)
+    return tuple(_sinkhorn_weight_gradient(scale, *side) if wanted else None for wanted, side in sides)
+
+
+def _not_twice(ctx: Any, *gradients: Any) -> None:
+    raise RuntimeError("sinkhorn: its gradient, by the envelope theorem, has no gradient of its own")
 
 
 _sinkhorn.register_autograd(_gradients, setup_context=_remember)
 _sinkhorn_dense.register_autograd(_gradients_dense, setup_context=_remember)
+for _gradient in (_sinkhorn_gradient, _sinkhorn_plan, _sinkhorn_weight_gradient):
+    _gradient.register_autograd(_not_twice)

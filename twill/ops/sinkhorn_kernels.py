@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from twill.ops import dispatch
+from twill.ops.dispatch import KERNEL_DTYPES, LARGEST, aligned
 
 SIZES = (64, 128)
-POINT_DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 COST_DTYPES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 _TILE = 128  # columns that an iteration of the kernels' loop reads
-_LARGEST = 2**31 - 1
 
 
 def uncovered(x: Tensor, y: Tensor) -> str:
     """Why there is no generated kernel for these points; "" where there is one."""
-    if x.dtype not in POINT_DTYPES:
+    if x.dtype not in KERNEL_DTYPES:
         return f"there is no generated kernel for points of {x.dtype}, only for float16 and bfloat16"
     if x.shape[1] > SIZES[-1]:
         return f"there is no generated kernel for points of {x.shape[1]} numbers, only for up to {SIZES[-1]}"
-    if max(len(x), len(y)) * SIZES[-1] > _LARGEST:
+    if max(len(x), len(y)) * SIZES[-1] > LARGEST:
         return f"{max(len(x), len(y))} points overflow the 32-bit offsets of the generated kernels"
     return ""
 
@@ -32,7 +29,7 @@ def uncovered_dense(cost: Tensor) -> str:
     """Why there is no generated kernel for this cost matrix; "" where there is one."""
     if cost.dtype not in COST_DTYPES:
         return f"there is no generated kernel for costs of {cost.dtype}, only for float32 and bfloat16"
-    if max(cost.shape) > _LARGEST - _TILE:
+    if max(cost.shape) > LARGEST - _TILE:
         return f"a cost matrix of {list(cost.shape)} overflows the 32-bit offsets of the generated kernels"
     return ""
 
@@ -55,9 +52,9 @@ class Points:
 
     def __init__(self, x: Tensor, y: Tensor, epsilon: float) -> None:
         size = next(each for each in SIZES if x.shape[1] <= each)
-        self._x, self._y = (_dense(functional.pad(points, (0, size - points.shape[1]))) for points in (x, y))
+        self._x, self._y = (aligned(functional.pad(points, (0, size - points.shape[1]))) for points in (x, y))
         self._rows, self._columns = (_Side(len(points), len(points), x.device) for points in (x, y))
-        self._launch = dispatch.launcher(f"sinkhorn_d{size}_{POINT_DTYPES[x.dtype]}", "sinkhorn")
+        self._launch = dispatch.launcher(f"sinkhorn_d{size}_{KERNEL_DTYPES[x.dtype]}", "sinkhorn")
         self._epsilon = epsilon
         self.own_rows, self.own_columns = (points.float().square().sum(1) for points in (x, y))
 
@@ -100,10 +97,4 @@ class Dense:
 
 def _whole_rows(cost: Tensor) -> Tensor:
     """The matrix, its rows a multiple of 16 bytes as TMA wants them; h is -inf at the columns that are added."""
-    return _dense(functional.pad(cost, (0, -cost.shape[1] % (16 // cost.element_size()))))
-
-
-def _dense(x: Tensor) -> Any:
-    """The tensor, contiguous and at an address that TMA takes: a multiple of 16 bytes."""
-    dense = x.contiguous()
-    return dense.clone() if dense.data_ptr() % 16 else dense
+    return aligned(functional.pad(cost, (0, -cost.shape[1] % (16 // cost.element_size()))))

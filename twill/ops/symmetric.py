@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from twill.ops import dispatch
+from twill.ops.dispatch import FLOATS, KERNEL_DTYPES, LARGEST, aligned
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-KERNEL_DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 MULTIPLE = 16
 """Rows and columns that a kernel is given: TMA takes multiples of 8; of 16, its pointers read 16 bytes at a time."""
 
@@ -29,8 +28,6 @@ FEWEST_WAVES = {"symmetric_matmul": 2, "symmetric_polynomial": 2, "scaled_add_ma
 SMALLEST_ROWS = {"symmetric_matmul": 512, "symmetric_polynomial": 512, "scaled_add_matmul": 256}
 """Rows that a matrix must have for its kernel to run."""
 
-LARGEST = 2**31 - 1
-"""Of a size: the kernels' coordinates have 32 bits."""
 LARGEST_BATCH = 65535
 """Of a grid's second and third dimension."""
 
@@ -66,14 +63,13 @@ def scaled_add_matmul(b: Tensor, x: Tensor, a: float) -> Tensor:
 
 def require(operator: str, **matrices: Tensor) -> None:
     """Raise ValueError or TypeError, in one sentence, for tensors that the operators do not take."""
+    dispatch.require_tensors(operator, **matrices)
     first, own = next(iter(matrices.items()))
     for name, x in matrices.items():
         if x.dim() < 2:
             raise ValueError(f"{operator}: {name} must be [..., rows, columns], got shape {list(x.shape)}.")
-        if x.dtype not in DTYPES:
+        if x.dtype not in FLOATS:
             raise TypeError(f"{operator}: {name} must be float16, bfloat16, float32 or float64, got {x.dtype}.")
-        if x.layout != torch.strided:
-            raise TypeError(f"{operator}: {name} must be a dense tensor, got {x.layout}: call to_dense() first.")
         if x.dtype != own.dtype:
             raise TypeError(f"{operator}: {first} and {name} must have one dtype, got {own.dtype} and {x.dtype}.")
         if x.device != own.device:
@@ -115,8 +111,7 @@ def ready(x: Tensor) -> Tensor:
     x = x.reshape(-1, rows, columns)
     if rows % MULTIPLE or columns % MULTIPLE:
         return torch.nn.functional.pad(x, (0, -columns % MULTIPLE, 0, -rows % MULTIPLE))
-    x = x.contiguous()
-    return x.clone() if x.data_ptr() % 16 else x
+    return aligned(x)
 
 
 def launch(operator: str, out: Tensor, operands: tuple[Tensor, ...], scalars: tuple[float, ...]) -> None:

@@ -1,0 +1,37 @@
+"""Histogram of the experts that tokens chose, of each block of choices by itself: the first step of a counting sort."""
+
+import torch
+import triton
+import triton.language as tl
+
+import twill
+
+
+def inputs(C=3000, E=16, seed=0):
+    """Launch arguments for C choices of E experts, some of them out of range; the last block is not full."""
+    ids = torch.randint(-1, E + 1, (C,), generator=torch.Generator().manual_seed(seed))
+    counts = torch.zeros(triton.cdiv(C, 256) * E, dtype=torch.int32)
+    return {"ids": ids, "counts": counts, "C": C, "E": E, "BLOCK": 256, "BC": 32}
+
+
+def truth(ids, counts, C, E, BLOCK, **_):
+    """The counts, a block at a time."""
+    blocks = ids.flatten()[:C].split(BLOCK)
+    return {"counts": torch.stack([torch.bincount(b[(b >= 0) & (b < E)], minlength=E) for b in blocks]).flatten()}
+
+
+@twill.kernel(example=inputs, grid=lambda a: (triton.cdiv(a["C"], a["BLOCK"]),), reference=truth)
+@triton.jit
+def moe_histogram(ids, counts, C, E, BLOCK: tl.constexpr, BC: tl.constexpr):
+    """ids: [C] int64, the experts chosen; counts: [ceil(C / BLOCK), E] int32, zeros before the launch.
+
+    counts[b, e] is how many of the choices b * BLOCK to (b + 1) * BLOCK are expert e. Ids outside 0 to E - 1 are not
+    counted. Additions of integers: the same counts in whatever order.
+    """
+    block = tl.program_id(0)
+    begin = block * BLOCK
+    end = tl.minimum(begin + BLOCK, C)
+    for c in range(begin, end, BC):
+        at = c + tl.arange(0, BC)
+        expert = tl.load(ids + at, mask=at < end, other=-1)
+        tl.atomic_add(counts + block * E + expert, 1, mask=(expert >= 0) & (expert < E))
