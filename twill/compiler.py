@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from twill import frontend
 from twill.candidates import Candidate, Request, search
 from twill.candidates.emission import first_clean
-from twill.codegen.machine_code import CAPABILITY, MachineCode
+from twill.codegen.machine_code import MachineCode, require_code
 from twill.codegen.plan import Plan
-from twill.errors import CheckFailed, InputError, Unsupported
+from twill.errors import CheckFailed, InputError
 from twill.feedback import Emitted, refine
 from twill.frontend.launch import Launch
 from twill.frontend.launch import to_json as launch_json
@@ -115,12 +115,7 @@ def compile(
     tell = progress or (lambda message: None)
     machine = load_machine(arch)
     source = frontend.load(kernel)
-    if machine.count("capability") not in CAPABILITY.values():
-        raise Unsupported(
-            f"no code is generated for `{machine.name}` yet, only for {', '.join(CAPABILITY)}.",
-            hint="Its schedule can be had: `twill compile --emit schedule`.",
-            location=source.location,
-        )
+    require_code(machine, source.location)
     fixed = dict(constants or {})
     began = time.perf_counter()
     request = Request(source, machine, arch, fixed, signature, dict(example or {}), subtiles, tune)
@@ -145,6 +140,14 @@ def compile(
     best, emitted, ranked = first_clean(ranked, emit)
     assert best.graph is not None
     assert best.launch is not None
+    if emitted.code is not None and (emitted.code.spill_bytes or emitted.code.serialized) and not interrupted:
+        from twill.spilling import search as search_on
+
+        asked = proved(best, source, machine)
+        more = time_limit / 4
+        emitted = search_on(
+            emitted, best.graph, asked, best.launch, lambda tighter: again(tighter, more), tell, machine
+        )  # fmt: skip
     stem = f"{best.graph.name}_{machine.name}"
     return Compiled(
         stem, source, machine, best.graph, best.launch, taught(emitted), emitted.plan, emitted.source, ranked,

@@ -75,7 +75,7 @@ def refine(
         arguments = materialize(launch, 0)
     except InputError:
         decided = plan(graph, schedule, launch, isolation=isolation, form=form)
-        return Emitted(_with_form(schedule, form), decided, emit(decided), None)
+        return Emitted(with_form(schedule, form), decided, emit(decided), None)
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder, "kernel.py")
         while True:
@@ -89,17 +89,17 @@ def refine(
                 form, isolation = next(choices, (form, isolation + 1))
                 if isolation == len(ISOLATION):
                     raise
-                history.append(f"Triton does not compile it: {_described(form, isolation)}")
+                history.append(f"Triton does not compile it: {described(form, isolation)}")
                 continue
             attempts.append(figures(decided, code))
-            found = Emitted(_with_form(schedule, form), decided, source, code, tuple(history), tuple(attempts))
+            found = Emitted(with_form(schedule, form), decided, source, code, tuple(history), tuple(attempts))
             spilled = f"{code.spill_bytes} bytes{_culprits(decided, code)}"
             if not code.problems or len(history) == ATTEMPTS:
                 return found
             other = next(choices, None) if code.spill_bytes and not code.serialized else None
             if other is not None:
                 form, isolation = other
-                history.append(f"ptxas spilled {spilled}: {_described(form, isolation)}")
+                history.append(f"ptxas spilled {spilled}: {described(form, isolation)}")
                 continue
             # Less overlap costs no new solve: for spills the mildest level only, which costs least time too.
             if isolation < (len(ISOLATION) - 1 if code.serialized else 1) and code.shared_bytes <= code.shared_limit:
@@ -135,14 +135,14 @@ def _choices(graph: Graph, schedule: Schedule, launch: Launch, machine: Machine 
     return ((choice.form, choice.isolation) for choice in islice(found, FORMS))
 
 
-def _with_form(schedule: Schedule, form: Form) -> Schedule:
+def with_form(schedule: Schedule, form: Form) -> Schedule:
     """The schedule with the form in its provenance, where it is not the code generator's own."""
     if form == Form():
         return schedule
     return replace(schedule, provenance={**schedule.provenance, "form": form.json()})
 
 
-def _described(form: Form, isolation: int) -> str:
+def described(form: Form, isolation: int) -> str:
     """A form of the kernel in words."""
     begins = [f"group {group} begins its loop body at slot {cut}" for group, cut in sorted(form.cuts.items())]
     parts = begins or ["loop bodies begin where fewest MMAs are in flight"]
@@ -199,10 +199,10 @@ def _fewer_registers(plan: Plan, code: MachineCode) -> tuple[Schedule | None, st
         return None, ""
     by = _culprits(plan, code)
     why = f"{code.spill_bytes} bytes spilled{by}: values may take {cap} registers a thread"
-    return _under(schedule, _set_aside(limits, schedule, cap, fewer)), why
+    return _under(schedule, set_aside(limits, schedule, cap, fewer)), why
 
 
-def _set_aside(limits: Limits, schedule: Schedule, cap: int, fewer: int) -> Limits:
+def set_aside(limits: Limits, schedule: Schedule, cap: int, fewer: int) -> Limits:
     """`limits` with a cap for the values of every group and `fewer` registers more in reserve, outside of it."""
     threads = 32 * sum(group.warps for group in schedule.groups if not group.producer)
     return replace(

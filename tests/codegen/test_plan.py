@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from twill.codegen.plan import ISOLATION, plan
-from twill.codegen.statements import Arrive, For, If, Iteration, Mma, MmaWait, TmaLoad, Wait
+from twill.codegen.statements import Arrive, AsyncCopy, For, If, Iteration, Mma, MmaWait, TmaLoad, Wait
 from twill.errors import Unsupported
+from twill.forms import simulated
 from twill.frontend.launch import from_json
 from twill.ir.graph import DTYPE_BITS
 from twill.ir.text import parse_graph
@@ -57,8 +58,8 @@ def events(role, n):
             elif isinstance(s, For):
                 for i in range(s.start, n + s.extra):
                     run(s.body, i)
-            elif isinstance(s, Wait | Arrive | TmaLoad) and holds(s.conditions, i):
-                kind = "arrive" if isinstance(s, Arrive) else "load" if isinstance(s, TmaLoad) else "wait"
+            elif isinstance(s, Wait | Arrive | TmaLoad | AsyncCopy) and holds(s.conditions, i):
+                kind = "arrive" if isinstance(s, Arrive) else "load" if isinstance(s, TmaLoad | AsyncCopy) else "wait"
                 found.append((kind, s.barrier.name, number(s.barrier.iteration, i)))
 
     run(role.body)
@@ -69,7 +70,8 @@ def events(role, n):
 def test_roles(name):
     found = planned(name)
     consumers = [role for role in found.roles if not role.producer]
-    assert [role.name for role in found.roles] == [f"consumer{k}" for k in range(len(consumers))] + ["loader"]
+    loaders = ["loader"] if any(op.unit == "TMA" for op in found.schedule.problem.ops) else []
+    assert [role.name for role in found.roles] == [f"consumer{k}" for k in range(len(consumers))] + loaders
     for role in found.roles:
         group = found.schedule.groups[role.group]
         assert role.warps == group.warps
@@ -91,7 +93,9 @@ def test_shared_memory_is_what_the_problem_counted(name):
     static = static_buffers(found.graph, machine)
     barriers = machine.count("barrier_bytes")
     single = sum(nbytes(buffer) for buffer in found.buffers if not buffer.depth)
-    assert single + barriers == sum(buffer.nbytes for buffer in static)
+    # What a store in the loop is staged in counts among the problem's rings.
+    staged = sum(op.smem_bytes for op in found.schedule.problem.ops if op.id.startswith("store@"))
+    assert single + barriers == sum(buffer.nbytes for buffer in static) + staged
     rings = sum(nbytes(buffer) for buffer in found.buffers if buffer.depth)
     assert rings <= found.schedule.problem.limits.smem_bytes
     assert single + barriers + rings <= machine.count("smem_bytes")
@@ -294,3 +298,12 @@ def test_only_one_mma_may_go_on_with_an_accumulator():
 
 def test_iterations_shift():
     assert Iteration("index", 1).shifted(-3) == Iteration("index", -2)
+
+
+@pytest.mark.parametrize("ring", ["a_tile.0", "a_tile.1", "b_tile"])
+def test_no_mma_keeps_the_only_slot_of_a_ring_into_the_next_iteration(ring):
+    """That MMA waits for the next tile, and the tile for the slot: the kernel would stop, as does its simulation."""
+    text, schedule, launch = stored("matmul_fp16")
+    assert ring in schedule.rings
+    made = plan(parse_graph(text), replace(schedule, rings={**schedule.rings, ring: 1}), launch)
+    assert simulated(made, load("hopper")) > schedule.ii

@@ -10,7 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from twill import emulate
 from twill.ops import attention, attention_kernels, attention_torch, dispatch
-from twill.shipped import VARIANTS, kernels_folder, module_path
+from twill.schedule import files
+from twill.shipped import VARIANTS, kernels_folder, module_path, schedule_path
+from twill.simulate.subject import subject
 
 OPERATOR = torch.ops.twill.attention.default
 BACKWARD = torch.ops.twill.attention_backward.default
@@ -250,6 +252,7 @@ def emulated(monkeypatch):
 
 LAUNCHED = [
     # size, causal, window, query heads, key heads, queries, keys
+    (64, False, None, 4, 2, 256, 128),
     (64, False, None, 2, 1, 128, 256),
     (64, True, None, 2, 1, 256, 256),
     (128, False, None, 1, 1, 128, 128),
@@ -265,13 +268,46 @@ def test_generated_kernels_do_the_same(emulated, size, causal, window, heads, kv
     got = gradients(function, q, k, v, do, torch.ones(q.shape[:3]))
     o, lse = function(q, k, v)
     form = f"d{size}{'_causal' if causal else ''}_fp16"
-    assert emulated[:3] == [f"attention_{kernel}_{form}" for kernel in ("fwd", "dkdv", "dq")]
+    passes = ("fwd", "dkdv", "dq") if (size, causal) != (64, False) else ("fwd", "backward")
+    assert emulated[: len(passes)] == [f"attention_{kernel}_{form}" for kernel in passes]
     want_o, want_lse = truth(q, k, v, causal, window)
     close(o, want_o, torch.float16, keys)
     close(lse, want_lse, torch.float16, keys)
     want = gradients(lambda *x: truth(*x, causal=causal, window=window), q, k, v, do, torch.ones(q.shape[:3]))
     for one, other in zip(got, want, strict=True):
         close(one, other.double(), torch.float16, queries + keys)
+
+
+@pytest.fixture
+def deterministic():
+    """As after `torch.use_deterministic_algorithms(True)`."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_gradients_do_not_depend_on_an_order_where_they_must_not(emulated, deterministic):
+    q, k, v = tensors(1, 2, 1, 128, 128, 64, torch.float16)
+    do = torch.randn(q.shape, generator=torch.Generator().manual_seed(1)).half()
+    got = gradients(lambda *x: attention(*x, return_lse=True), q, k, v, do)
+    assert emulated == [f"attention_{kernel}_d64_fp16" for kernel in ("fwd", "dkdv", "dq")]
+    for one, other in zip(got, gradients(truth, q, k, v, do), strict=True):
+        close(one, other.double(), torch.float16, 256)
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_the_single_pass_is_said_to_be_faster(dtype):
+    """By the simulator, with what surrounds it: dq zeroed, read and written once more, 10 bytes an element."""
+    heads, length, size = 128, 4096, 64
+    seconds, bandwidth = {}, 0.0
+    for kernel in ("backward", "dkdv", "dq"):
+        (variant,) = [each for each in VARIANTS if each.name == f"attention_{kernel}_d{size}_{dtype}"]
+        sizes = {"H": str(heads), "M": str(length), "N": str(length)}
+        asked = subject(files.read(schedule_path(variant)), sizes)
+        seconds[kernel] = asked.predict(asked.simulate()).seconds
+        bandwidth = asked.machine.number("hbm_bandwidth") * 1e9
+    around = 10 * heads * length * size / bandwidth
+    assert seconds["backward"] + around < 0.95 * (seconds["dkdv"] + seconds["dq"])
 
 
 @pytest.mark.parametrize(("queries", "keys", "window"), [(256, 256, 100), (384, 128, 60)])
@@ -282,6 +318,16 @@ def test_the_generated_sliding_window_does_the_same(emulated, queries, keys, win
     want_o, want_lse = truth(q, k, v, True, window)
     close(o, want_o, torch.float16, keys)
     close(lse, want_lse, torch.float16, keys)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_head_size_of_256(emulated, causal):
+    q, k, v = tensors(1, 2, 1, 128, 128, 256, torch.float16)
+    o, lse = attention(q, k, v, causal=causal, return_lse=True)
+    assert emulated == [f"attention_fwd_d256{'_causal' if causal else ''}_fp16"]
+    want_o, want_lse = truth(q, k, v, causal)
+    close(o, want_o, torch.float16, 256)
+    close(lse, want_lse, torch.float16, 256)
 
 
 def test_a_window_that_hides_nothing_is_none(emulated):
@@ -340,3 +386,59 @@ def test_the_kernels_of_a_size_and_dtype_are_there(dtype, size, causal):
     modules = {variant.name: module_path(variant) for variant in VARIANTS}
     for kernel in ("fwd", "dq", "dkdv"):
         assert modules[attention_kernels.variant(kernel, q, causal)].is_file()
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """As on a GPU that is no Hopper; tensors stay where they are. Yields how torch's attention was called."""
+    calls = []
+
+    def call(*x, **options):
+        calls.append(options)
+        return torch_attention(*x, **options)
+
+    torch_attention = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", call)
+    monkeypatch.setattr(dispatch, "on_gpu", lambda _: True)
+    return calls
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("queries", "keys"), [(24, 24), (7, 40), (40, 7)])
+def test_without_a_kernel_torch_s_attention_runs(on_gpu, dtype, causal, queries, keys):
+    q, k, v = (permuted(x) for x in tensors(queries=queries, keys=keys, dtype=dtype))
+    o = attention(q, k, v, causal=causal, scale=0.3)
+    assert [call["is_causal"] for call in on_gpu] == [causal]
+    assert (o.dtype, o.is_contiguous()) == (dtype, True)
+    close(o, truth(q, k, v, causal, scale=0.3)[0], dtype, keys)
+
+
+@pytest.mark.parametrize(("dtype", "options"), [
+    (torch.float16, {"window": 3}),
+    (torch.float16, {"return_lse": True}),
+    (torch.float64, {}),
+])  # fmt: skip
+def test_what_torch_s_attention_has_not_runs_in_blocks(on_gpu, dtype, options):
+    attention(*tensors(dtype=dtype), **options)
+    assert on_gpu == []
+
+
+def test_torch_s_attention_is_not_where_there_is_a_kernel(emulated, on_gpu):
+    q, k, v = tensors(1, 1, 1, 128, 128, 128, torch.float16)
+    attention(q, k, v)
+    assert emulated == ["attention_fwd_d128_fp16"]
+    with pytest.warns(UserWarning, match=r"attention runs as torch operations: .* multiple of 128, not 127 queries"):
+        attention(q[:, :, 1:], k, v)
+    assert len(on_gpu) == 1
+    # There is a forward kernel for a head size of 256 but none for its gradient.
+    q, k, v = (x.requires_grad_() for x in tensors(1, 1, 1, 128, 128, 256, torch.float16))
+    with pytest.warns(UserWarning, match="attention's backward runs as torch operations"):
+        attention(q, k, v).sum().backward()
+    assert len(on_gpu) == 2
+    assert len(emulated) == 1
+
+
+def test_bad_input_is_refused_before_torch_s_attention(on_gpu):
+    with pytest.raises(ValueError, match="q must be"):
+        attention(*(x[0] for x in tensors()))

@@ -5,8 +5,10 @@ Hopper GPU the generated kernel runs where it covers shape and dtype; where it d
 and says so once.
 """
 
+from twill.ops import gathered as gathered  # its operators are what grouped_matmul runs for tokens
 from twill.ops.attention import attention
-from twill.ops.experts import moe_combine, moe_dispatch
+from twill.ops.attention_varlen import attention_varlen
+from twill.ops.experts import moe_combine, moe_dispatch, moe_route
 from twill.ops.grouped import grouped_matmul
 from twill.ops.matmul import matmul
 from twill.ops.orthogonalize import orthogonalize
@@ -18,10 +20,12 @@ __all__ = [
     "Routing",
     "Transport",
     "attention",
+    "attention_varlen",
     "grouped_matmul",
     "matmul",
     "moe_combine",
     "moe_dispatch",
+    "moe_route",
     "orthogonalize",
     "scaled_add_matmul",
     "sinkhorn",

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from twill.ops import attention_kernels, attention_torch, dispatch
 
@@ -34,10 +35,39 @@ def attention(
     only keys less than `window` away from i. A query that sees no key has the output 0.
     scale: 1 / sqrt(D) when None. return_lse: (o, lse), lse [B, H, M] the natural logarithm of the sum of the
     exponentials of a query's scaled scores, fp32 (fp64 for fp64), -inf without keys; differentiable too.
+    On a GPU without a generated kernel for it, or for its gradient where one is wanted, torch's own attention runs
+    (`scaled_dot_product_attention`), but not with a window, in fp64, for return_lse or in a graph of torch.compile.
     Raises ValueError for wrong shapes, devices or options, TypeError for a dtype.
     """
+    if not return_lse and _left_to_torch(q, k, v, causal, window, scale):
+        if q.dtype == torch.float32 and q.shape[1] != k.shape[1]:  # whose fused kernels take no groups
+            k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+        o = functional.scaled_dot_product_attention(
+            q, k, v, is_causal=causal, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        )
+        return o.contiguous()
     o, lse = _attention(q, k, v, causal, window, scale)
     return (o, lse) if return_lse else o
+
+
+def _left_to_torch(
+    q: Tensor, k: Tensor, v: Tensor, causal: bool, window: int | None, scale: float | None
+) -> bool:  # fmt: skip
+    """Whether torch's own attention is to run: on a GPU, where no generated kernel does, and it can."""
+    if torch.compiler.is_compiling() or not dispatch.on_gpu(q) or q.dtype == torch.float64:
+        return False
+    require(q, k, v, window, scale)
+    window, _ = _resolved(window, scale, q, k)
+    if window is not None:
+        return False
+    if not dispatch.on_hopper(q, k, v):
+        return True
+    why, name = attention_kernels.uncovered(q, k, causal, window), "attention"
+    if not why and torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v)):
+        why, name = attention_kernels.uncovered_backward(q, k, causal, window), "attention's backward"
+    if why:
+        dispatch.decline(name, why)
+    return bool(why)
 
 
 def require(q: Tensor, k: Tensor, v: Tensor, window: int | None, scale: float | None) -> None:
