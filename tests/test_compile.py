@@ -94,15 +94,30 @@ def test_refusals():
 
 
 @pytest.mark.parametrize(
-    "name", ["row_squares", "relu_attention", "log_sum_exp", "segment_sums", "gated", "block_scaled"]
-)
+    "name",
+    [
+        "row_squares", "relu_attention", "log_sum_exp", "segment_sums", "gated", "block_scaled", "pointer_matmul",
+        "paged_product", "persistent_residual", pytest.param("persistent_attention", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_kernels_for_the_occasion(name):
     """No dot at all; four dimensions and a ReLU; a sum rescaled out of source order; bounds from memory; branches;
-    loads by pointers in the loop: compiled, and each check holds."""
+    loads by pointers in the loop, into registers and by asynchronous copies, by indices of the loop too; tile after
+    tile: compiled, and each check holds."""
     made = twill.compile(KERNELS / f"{name}.py")
     assert made.schedule.status == "optimal"
     checks = made.verify(seeds=2)
     assert [(check.name, check.detail) for check in checks if not check.passed or check.skipped] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [128, 16])
+def test_attention_over_pages(page):
+    """Pages of a tile, by TMA; several to a tile, by asynchronous copies of rows."""
+    made = twill.compile(KERNELS / "paged_attention.py", constants={"PAGE": page}, example={"PAGE": page})
+    fetched = {op.opcode for op in made.graph.loop.body} & {"descriptor_load", "async_load"}
+    assert fetched == {"descriptor_load" if page == 128 else "async_load"}
+    assert [(check.name, check.detail) for check in made.verify(seeds=1) if not check.passed] == []
 
 
 # FlashAttention 3, section 3: two warp groups take turns on the tensor core, each computes its softmax

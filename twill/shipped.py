@@ -41,7 +41,7 @@ def _attention() -> Iterable[Variant]:
 
 
 def _attention_operator() -> Iterable[Variant]:
-    """What `twill.ops.attention` launches beside `attention_dq_d128`: forward with lse, dK and dV, dQ."""
+    """What attention in `twill.ops` launches beside `attention_dq_d128`: forward, packed or not, and backward."""
     for dtype in ("fp16", "bf16"):
         for head in (64, 128):
             for causal in (False, True):
@@ -51,25 +51,54 @@ def _attention_operator() -> Iterable[Variant]:
                 yield Variant(f"attention_dkdv_{name}", "attention_dkdv.py", constants, {"dtype": dtype})
                 if head != 128 or causal:
                     yield Variant(f"attention_dq_{name}", "attention_dq.py", constants, {"dtype": dtype})
+        for causal in (False, True):
+            name = f"attention_fwd_d256{'_causal' if causal else ''}_{dtype}"
+            yield Variant(name, "attention_fwd.py", {"D": 256, "CAUSAL": causal}, {"dtype": dtype})
+        yield Variant(f"attention_backward_d64_{dtype}", "attention_backward.py", {"D": 64}, {"dtype": dtype})
+        for head in (64, 128):
+            for causal in (False, True):
+                name = f"attention_varlen_d{head}{'_causal' if causal else ''}_{dtype}"
+                yield Variant(name, "attention_varlen.py", {"D": head, "CAUSAL": causal}, {"dtype": dtype})
         windowed = {"D": 128, "CAUSAL": True, "WINDOWED": True}
         yield Variant(f"attention_fwd_d128_causal_windowed_{dtype}", "attention_fwd.py", windowed, {"dtype": dtype})
 
 
 def _experts() -> Iterable[Variant]:
-    """What `twill.ops.grouped_matmul` launches: the product, with transposed weights, with SwiGLU, its gradient."""
+    """What `twill.ops.grouped_matmul` launches: the product, of gathered rows, with SwiGLU, its gradient."""
     for dtype in ("fp16", "bf16"):
         for transposed in (False, True):
             name = f"grouped_matmul{'_transposed' if transposed else ''}_{dtype}"
             options = {"dtype": dtype, "TRANSPOSED": transposed}
             yield Variant(name, "grouped_matmul.py", {"TRANSPOSED": transposed}, options)
+        for name in ("grouped_matmul_gather", "grouped_swiglu_gather"):
+            yield Variant(f"{name}_{dtype}", f"{name}.py", {}, {"dtype": dtype})
         yield Variant(f"grouped_swiglu_{dtype}", "grouped_swiglu.py", {}, {"dtype": dtype})
         yield Variant(f"grouped_weight_gradient_{dtype}", "grouped_weight_gradient.py", {}, {"dtype": dtype})
+
+
+def _routing() -> Iterable[Variant]:
+    """What brings tokens to experts and back in `twill.ops`: a counting sort of ids, then rows moved and summed."""
+    for name in ("moe_histogram", "moe_scan", "moe_tile_table", "moe_positions"):
+        yield Variant(name, f"{name}.py")
+    for name in ("moe_gather", "moe_combine", "moe_combine_gradient"):
+        for dtype in ("fp16", "bf16"):
+            yield Variant(f"{name}_{dtype}", f"{name}.py", {}, {"dtype": dtype})
+
+
+def _matmul_persistent() -> Iterable[Variant]:
+    """What `twill.ops.matmul` launches where programs have several tiles: with silu, and with a residual."""
+    for dtype in ("fp16", "bf16"):
+        yield Variant(f"matmul_persistent_{dtype}", "matmul_persistent.py", {}, {"dtype": dtype})
+        plain = {"ACTIVATION": "none", "RESIDUAL": True}
+        options = {"dtype": dtype, **plain}
+        yield Variant(f"matmul_persistent_residual_{dtype}", "matmul_persistent.py", plain, options)
 
 
 VARIANTS: tuple[Variant, ...] = (
     *_attention(),
     *_attention_operator(),
     *_experts(),
+    *_routing(),
     *(Variant(f"attention_dq_d128_{dtype}", "attention_dq.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
     *(Variant(f"matmul_{dtype}", "matmul.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
     *(
@@ -78,28 +107,13 @@ VARIANTS: tuple[Variant, ...] = (
         for dtype in ("fp16", "bf16")
     ),
     *(Variant(f"matmul_residual_{dtype}", "matmul_residual.py", {}, {"dtype": dtype}) for dtype in ("fp16", "bf16")),
+    *_matmul_persistent(),
     *(
         Variant(f"sinkhorn_d{size}_{dtype}", "sinkhorn.py", {"D": size}, {"dtype": dtype})
         for size in (64, 128)
         for dtype in ("fp16", "bf16")
     ),
     *(Variant(f"sinkhorn_dense_{dtype}", "sinkhorn_dense.py", {}, {"dtype": dtype}) for dtype in ("fp32", "bf16")),
-)
-
-
-# Those that the mutation suite and the report on registers have gone over; the operators' other kernels are not yet.
-EXAMINED: tuple[Variant, ...] = tuple(
-    variant
-    for variant in VARIANTS
-    if variant.name.removesuffix("_fp16").removesuffix("_bf16")
-    in (
-        "attention_d64",
-        "attention_d64_causal",
-        "attention_d128",
-        "attention_d128_causal",
-        "attention_dq_d128",
-        "matmul",
-    )
 )
 
 
@@ -130,6 +144,13 @@ def schedule_path(variant: Variant) -> Path:
     return schedules_folder() / ARCH / f"{variant.name}.json"
 
 
+def found_schedule(module: Path) -> Path | None:
+    """The schedule file of an emitted module: beside it, or among the shipped schedules of its architecture."""
+    beside = module.with_suffix(".json")
+    shipped = schedules_folder() / module.resolve().parent.name / beside.name
+    return next((path for path in (beside, shipped) if path.is_file()), None)
+
+
 def make(variant: Variant) -> tuple[Path, Path]:
     """Compile a variant anew and write its module and its schedule, unless they are as good; returns their paths.
 
@@ -155,20 +176,24 @@ def make(variant: Variant) -> tuple[Path, Path]:
         compiled.schedule, graph=print_graph(compiled.graph), launch=to_json(compiled.launch)
     )  # fmt: skip
     # Schedules tie in thousands: one that scores the same in every tier is no difference to review.
-    if schedule.exists() and _worth(json.loads(json.dumps(made))) == _worth(read_json(schedule)):
+    if schedule.exists() and _worth(made := json.loads(json.dumps(made))) == _worth(kept := read_json(schedule)):
+        kept["provenance"].update({key: made["provenance"][key] for key in _ORIGIN})
+        write_json(schedule, kept)
         return module, schedule
     write_json(schedule, made)
     write_text(module, compiled.source)
     return module, schedule
 
 
+# The files that a schedule was last made from, in its provenance.
+_ORIGIN = ("machine_sha256", "source_sha256")
+
+
 def _worth(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a schedule file is about and claims, without the placements and the seconds they took to find."""
-    origin = {
-        key: data["provenance"].get(key) for key in ("machine_sha256", "source_sha256", "feedback", "isolation", "form")
-    }
+    made = {key: data["provenance"].get(key) for key in ("feedback", "isolation", "form")}
     kept = ("status", "ii", "lower_bound", "reason", "tiers", "problem", "graph", "launch")
-    return {**{key: data.get(key) for key in kept}, **origin}
+    return {**{key: data.get(key) for key in kept}, **made}
 
 
 def main(names: list[str]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.record import ROOT
 from twill import frontend
+from twill.codegen.imported import imported
 from twill.errors import InputError
 from twill.frontend.specialize import example_arguments
 from twill.shipped import ARCH, VARIANTS, Variant
@@ -29,7 +29,8 @@ class Family:
     checks: example options of the launches that are judged. timings: of those that are timed, from
     the launch's constants. timeline: of the one whose ops are timed: 64 iterations or more, more programs than
     SMs. flops: floating-point operations of the two-dimensional products of a launch (masked pairs not
-    counted), of the elements of one without products. reduction_length: terms summed into one output.
+    counted), of the elements of one without products. reduction_length: terms summed into one output. zeroed: outputs
+    that hold zeros before a launch, because it adds to them or writes some of them.
     """
 
     checks: tuple[Sizes, ...]
@@ -37,6 +38,7 @@ class Family:
     timeline: Sizes
     flops: Callable[[Mapping[str, Any]], float]
     reduction_length: Callable[[Mapping[str, Any]], int]
+    zeroed: tuple[str, ...] = ()
 
 
 def _pairs(arguments: Mapping[str, Any]) -> float:
@@ -49,6 +51,13 @@ def _pairs(arguments: Mapping[str, Any]) -> float:
         return float(heads * queries * keys)
     full = min(queries, keys)
     return float(heads * (full * (full + 1) // 2 + (queries - full) * keys))
+
+
+def _packed_pairs(arguments: Mapping[str, Any]) -> float:
+    """The same for one head of packed sequences."""
+    starts = (arguments["starts_q"].tolist(), arguments["starts_k"].tolist())
+    lengths = zip(*([stop - start for start, stop in pairwise(each)] for each in starts), strict=True)
+    return sum(_pairs({**arguments, "H": 1, "M": queries, "N": keys}) for queries, keys in lengths)
 
 
 def _tokens(lengths: tuple[int, ...]) -> Callable[[Mapping[str, Any]], tuple[Sizes, ...]]:
@@ -101,6 +110,14 @@ _MATMUL = Family(
     reduction_length=lambda a: int(a["K"]),
 )
 
+_PERSISTENT = replace(
+    _MATMUL,
+    # One tile more than programs, and several of each; the largest fill an H100 more than once.
+    checks=(*({**sizes, "programs": 3} for sizes in _MATMUL.checks), {"M": 2048, "N": 2560, "K": 256, "programs": 132}),
+    timings=lambda a: tuple({**sizes, "programs": 132} for sizes in _MATMUL.timings(a)),
+    timeline={"M": 2048, "N": 4096, "K": 4096, "programs": 132},
+)
+
 _GROUPED_CHECKS: tuple[Sizes, ...] = (
     {"P": 128, "K": 64, "N": 8, "E": 1},
     {"P": 384, "K": 0, "N": 256, "E": 2},
@@ -123,6 +140,20 @@ def _grouped_timings(_: Mapping[str, Any]) -> tuple[Sizes, ...]:
         {"P": 16512, "K": 2048, "N": 2048, "E": 16},
         {"P": 16512, "K": 4096, "N": 4096, "E": 8},
     )
+
+
+_CHOICES_CHECKS: tuple[Sizes, ...] = (
+    {"C": 1, "E": 1},
+    {"C": 1024, "E": 4},
+    {"C": 1025, "E": 300},
+    {"C": 5000, "E": 16},
+    {"C": 100000, "E": 128},
+)
+
+
+def _choices_timings(_: Mapping[str, Any]) -> tuple[Sizes, ...]:
+    """Choices of a batch of tokens, and of a large one."""
+    return ({"C": 65536, "E": 64}, {"C": 1048576, "E": 256})
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -159,6 +190,28 @@ FAMILIES: Mapping[str, Family] = {
         timeline={"H": 8, "M": 4096, "N": 4096},
         flops=lambda a: 8 * a["D"] * a["G"] * _pairs(a),
         reduction_length=lambda a: max(a["G"] * a["M"], a["D"]),
+    ),
+    "attention_backward.py": Family(
+        checks=(*_ATTENTION_CHECKS, {"H": 2, "G": 3, "M": 256, "N": 384}, {"H": 2, "G": 2, "M": 384, "N": 256}),
+        timings=_tokens((1024, 4096, 8192)),
+        timeline={"H": 8, "M": 4096, "N": 4096},
+        flops=lambda a: 10 * a["D"] * a["G"] * _pairs(a),
+        # dq gets one addition more for each tile of keys.
+        reduction_length=lambda a: max(a["G"] * a["M"], a["N"], a["D"]),
+        zeroed=("dq",),
+    ),
+    "attention_varlen.py": Family(
+        # Four sequences, of which one has no queries and one no keys; tiles that are not full.
+        checks=(
+            {"TQ": 370, "TK": 524},
+            {"TQ": 37, "TK": 37, "H": 3, "G": 1},
+            {"TQ": 740, "TK": 131, "H": 4, "G": 4},
+            {"TQ": 5920, "TK": 5240, "H": 3, "G": 2},
+        ),
+        timings=lambda a: tuple({"TQ": n, "TK": n, "H": 2048 // a["D"], "G": 1} for n in (4096, 16384)),
+        timeline={"TQ": 30720, "TK": 20480, "H": 8, "G": 1},
+        flops=lambda a: 4 * a["D"] * a["H"] * _packed_pairs(a),
+        reduction_length=lambda a: max(a["TK"], a["D"]),
     ),
     "symmetric_matmul.py": Family(
         # Terms of 0, 1, 2, 3 and more tiles of 32; less than a tile, one on the diagonal, ragged rows and terms.
@@ -222,6 +275,21 @@ FAMILIES: Mapping[str, Family] = {
         flops=lambda a: 2.0 * _expert_rows(a) * a["K"] * a["N"],
         reduction_length=lambda a: int(a["K"]),
     ),
+    "grouped_matmul_gather.py": Family(
+        # As above; rows of few and many tokens, some of none.
+        checks=_GROUPED_CHECKS,
+        timings=lambda a: tuple({**sizes, "T": sizes["P"] // 2} for sizes in _grouped_timings(a)),
+        timeline={"T": 2112, "P": 4224, "K": 4096, "N": 2048, "E": 8},
+        flops=lambda a: 2.0 * _expert_rows(a) * a["K"] * a["N"],
+        reduction_length=lambda a: int(a["K"]),
+    ),
+    "grouped_swiglu_gather.py": Family(
+        checks=_GROUPED_CHECKS,
+        timings=lambda a: tuple({**sizes, "T": sizes["P"] // 2} for sizes in _grouped_timings(a)),
+        timeline={"T": 2112, "P": 4224, "K": 4096, "N": 1024, "E": 8},
+        flops=lambda a: 4.0 * _expert_rows(a) * a["K"] * a["N"],
+        reduction_length=lambda a: int(a["K"]),
+    ),
     "grouped_swiglu.py": Family(
         checks=_GROUPED_CHECKS,
         timings=_grouped_timings,
@@ -243,8 +311,80 @@ FAMILIES: Mapping[str, Family] = {
         flops=lambda a: 2.0 * a["P"] * a["K"] * a["N"],
         reduction_length=lambda a: a["P"] // max(a["E"] - 1, 1) + 128,
     ),
+    "moe_histogram.py": Family(
+        # One choice; blocks that are full and one that is not; more experts than threads.
+        checks=_CHOICES_CHECKS,
+        timings=_choices_timings,
+        timeline={"C": 262144, "E": 64},
+        flops=lambda a: float(a["C"]),
+        reduction_length=lambda a: 1,
+        zeroed=("counts",),
+    ),
+    "moe_scan.py": Family(
+        checks=({"B": 1, "E": 1}, {"B": 3, "E": 128}, {"B": 64, "E": 300}, {"B": 1000, "E": 64}),
+        timings=lambda a: ({"B": 64, "E": 64}, {"B": 1024, "E": 256}),
+        timeline={"B": 256, "E": 17024},
+        flops=lambda a: float(a["B"] * a["E"]),
+        reduction_length=lambda a: 1,
+    ),
+    "moe_tile_table.py": Family(
+        checks=({"TILES": 1, "E": 1}, {"TILES": 128, "E": 8}, {"TILES": 700, "E": 300}, {"TILES": 9, "E": 64}),
+        timings=lambda a: ({"TILES": 576, "E": 64}, {"TILES": 8448, "E": 256}),
+        timeline={"TILES": 17024, "E": 128},
+        flops=lambda a: float(a["TILES"] * a["E"]),
+        reduction_length=lambda a: 1,
+    ),
+    "moe_positions.py": Family(
+        checks=_CHOICES_CHECKS,
+        timings=_choices_timings,
+        timeline={"C": 262144, "E": 64},
+        flops=lambda a: 128.0 * a["C"],
+        reduction_length=lambda a: 1,
+    ),
+    "moe_gather.py": Family(
+        # Ragged rows and columns; one row; one token for all.
+        checks=(
+            {"P": 1, "N": 1},
+            {"P": 128, "N": 128, "T": 1},
+            {"P": 200, "N": 264},
+            {"P": 4224, "N": 1000},
+        ),
+        timings=lambda a: ({"P": 16512, "N": 2048}, {"P": 73600, "N": 4096}),
+        timeline={"P": 16384, "N": 8192},
+        flops=lambda a: float(a["P"] * a["N"]),
+        reduction_length=lambda a: 1,
+    ),
+    "moe_combine.py": Family(
+        # One choice and many; ragged tokens and columns.
+        checks=(
+            {"T": 1, "K": 1, "N": 1},
+            {"T": 16, "K": 1, "N": 256},
+            {"T": 200, "K": 3, "N": 264},
+            {"T": 77, "K": 8, "N": 1000},
+            {"T": 4096, "K": 2, "N": 2048},
+        ),
+        timings=lambda a: ({"T": 8192, "K": 2, "N": 2048}, {"T": 8192, "K": 8, "N": 4096}),
+        timeline={"T": 8192, "K": 2, "N": 8192},
+        flops=lambda a: 2.0 * a["T"] * a["K"] * a["N"],
+        reduction_length=lambda a: int(a["K"]),
+    ),
+    "moe_combine_gradient.py": Family(
+        # Columns that fill no tile; one choice and many.
+        checks=(
+            {"P": 128, "K": 1, "N": 8},
+            {"P": 256, "K": 2, "N": 64},
+            {"P": 640, "K": 3, "N": 264},
+            {"P": 4224, "K": 8, "N": 1000},
+        ),
+        timings=lambda a: ({"P": 16512, "K": 2, "N": 2048}, {"P": 73600, "K": 8, "N": 4096}),
+        timeline={"P": 16384, "K": 2, "N": 8192},
+        flops=lambda a: 3.0 * a["P"] * a["N"],
+        reduction_length=lambda a: int(a["N"]),
+        zeroed=("dweights",),
+    ),
     "matmul.py": _MATMUL,
     "matmul_residual.py": _MATMUL,
+    "matmul_persistent.py": _PERSISTENT,
     "sinkhorn.py": Family(
         checks=_POINTS_CHECKS,
         timings=lambda a: ({"N": 4096, "M": 4096}, {"N": 16384, "M": 16384}, {"N": 65536, "M": 65536}),
@@ -285,18 +425,9 @@ def load(variant: Variant) -> Kernel:
     path = KERNELS / "generated" / ARCH / f"{variant.name}.py"
     if not path.is_file():
         raise InputError("there is no such generated module.", hint="`make golden` writes it.", location=path.name)
-    launch = getattr(_module(path), source.name)
+    launch = getattr(imported(path), source.name)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Kernel(variant, source, launch, FAMILIES[variant.source], digest)
-
-
-def _module(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"twill_generated_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def arguments(kernel: Kernel, sizes: Sizes, device: str) -> dict[str, Any]:
@@ -317,7 +448,7 @@ def timed_arguments(kernel: Kernel, sizes: Sizes, device: str) -> dict[str, Any]
     """The same for a launch that is only timed: the heads are copies of one, so that making them is cheap."""
     import torch
 
-    if "H" not in sizes:
+    if "H" not in sizes or "TQ" in sizes:  # packed sequences have their heads side by side
         return arguments(kernel, sizes, device)
     single = arguments(kernel, {**sizes, "H": 1}, device)
     copies = {

@@ -16,6 +16,7 @@ LAUNCHES = 5  # a race that spoils one launch in three escapes five with a chanc
 TILE_ROWS = 128
 _MARGIN = 1 << 16  # elements before and behind an output: more than its largest tile
 _NAMES = {"torch.float16": "f16", "torch.bfloat16": "bf16", "torch.float32": "f32", "torch.float64": "f64"}
+_NO_NUMBER = -(2**30) - 7  # where there is no NaN: no count, and no row
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,27 @@ class Outcome:
 
 
 class Guarded:
-    """An output tensor inside a larger one, all of it NaN before a launch."""
+    """An output tensor inside a larger one, all of it NaN before a launch; `zeros`: itself 0, for what is added to."""
 
-    def __init__(self, like: torch.Tensor) -> None:
+    def __init__(self, like: torch.Tensor, *, zeros: bool = False) -> None:
         import torch
 
+        self._zeros = zeros
+        self._poison = float("nan") if like.dtype.is_floating_point else _NO_NUMBER
         self._whole = torch.empty(like.numel() + 2 * _MARGIN, dtype=like.dtype, device=like.device)
         self.tensor = self._whole[_MARGIN : _MARGIN + like.numel()].view(like.shape)
 
     def poison(self) -> None:
         """Forget what was written."""
-        self._whole.fill_(float("nan"))
+        self._whole.fill_(self._poison)
+        if self._zeros:
+            self.tensor.zero_()
 
     @property
     def intact(self) -> bool:
         """Nothing was written outside the tensor."""
         around = (self._whole[:_MARGIN], self._whole[-_MARGIN:])
-        return all(bool(part.isnan().all()) for part in around)
+        return all(bool((part.isnan() | (part == self._poison)).all()) for part in around)
 
 
 def check_shape(kernel: cases.Kernel, sizes: cases.Sizes, device: str) -> Outcome:
@@ -61,7 +66,7 @@ def check_shape(kernel: cases.Kernel, sizes: cases.Sizes, device: str) -> Outcom
     assert kernel.source.info is not None
     assert kernel.source.info.reference is not None
     expected = kernel.source.info.reference(**arguments)
-    outputs = {name: Guarded(arguments[name]) for name in expected}
+    outputs = {name: Guarded(arguments[name], zeros=name in kernel.family.zeroed) for name in expected}
     arguments |= {name: output.tensor for name, output in outputs.items()}
     worst = 0.0
     first: dict[str, torch.Tensor] = {}
@@ -85,14 +90,16 @@ def check_shape(kernel: cases.Kernel, sizes: cases.Sizes, device: str) -> Outcom
 
 
 def error_over_tolerance(found: torch.Tensor, exact: torch.Tensor, reduction_length: int) -> float:
-    """Largest error divided by its tolerance; infinite where `found` is NaN.
+    """Largest error divided by its tolerance; infinite where `found` is NaN, or where integers differ.
 
-    found: [..., rows, columns] or [rows] in the kernel's dtype; exact: the same shape in float64. The scale of
-    the tolerance is taken for each tile of 128 rows: the rows of causal attention shrink as they see
-    more keys, and one scale for all would excuse a lost tile in the last of them.
+    found: [..., rows, columns] or [rows] in the kernel's dtype; exact: the same shape in float64, or integers. The
+    scale of the tolerance is taken for each tile of 128 rows: the rows of causal attention shrink as they see more
+    keys, and one scale for all would excuse a lost tile in the last of them.
     """
     import torch
 
+    if not found.dtype.is_floating_point:
+        return 0.0 if torch.equal(found.long(), exact.long()) else float("inf")
     allowed = tolerance(_NAMES[str(found.dtype)], reduction_length)
     if exact.dim() == 1:
         found, exact = found[:, None], exact[:, None]

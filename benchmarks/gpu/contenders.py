@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.gpu.cases import Kernel
-from benchmarks.gpu.timer import Call, Timer
+from twill.measure.timer import Call, Timer
 
 GENERATED = "generated"
 STOCK = "stock Triton"
@@ -40,7 +40,7 @@ def contenders(kernel: Kernel, arguments: Mapping[str, Any], timer: Timer) -> li
     wanted: list[tuple[str, Callable[[], Contender]]] = [
         (GENERATED, lambda: Contender(GENERATED, lambda: kernel.launch(**arguments), flops)),
         (STOCK, lambda: stock(kernel, arguments, timer)),
-        *_PEERS[kernel.variant.source](arguments, flops),
+        *_PEERS.get(kernel.variant.source, _none)(arguments, flops),
     ]
     found: list[Contender | Unavailable] = []
     for name, build in wanted:
@@ -169,8 +169,13 @@ def _attention(arguments: Mapping[str, Any], flops: float) -> Peers:
     return [(name, partial(build, name, _BACKENDS[name])) for name in _BACKENDS]
 
 
-def _attention_dq(arguments: Mapping[str, Any], flops: float) -> Peers:
-    """The whole backward pass of scaled_dot_product_attention: PyTorch has no call for dQ alone."""
+def _none(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """PyTorch has no call for what the kernel alone does."""
+    return []
+
+
+def _attention_backward(arguments: Mapping[str, Any], flops: float, products: int = 5) -> Peers:
+    """The whole backward pass of scaled_dot_product_attention, for a kernel of so many of its five products."""
     a = arguments
 
     def build(name: str, backend: str) -> Contender:
@@ -184,8 +189,8 @@ def _attention_dq(arguments: Mapping[str, Any], flops: float) -> Peers:
         def call() -> object:
             return torch.autograd.grad(out, (q, k, v), a["do"][None], retain_graph=True)
 
-        # Five products (S, dP, dV, dK, dQ) where dQ alone needs three.
-        return Contender(name, call, flops * 5 / 3, "computes dQ, dK and dV")
+        # S, dP, dV, dK and dQ, where dQ alone needs three; PyTorch has no call for that.
+        return Contender(name, call, flops * 5 / products, "computes dQ, dK and dV")
 
     names = {name.replace("SDPA", "SDPA backward"): backend for name, backend in _BACKENDS.items()}
     return [(name, partial(build, name, names[name])) for name in names]
@@ -260,12 +265,17 @@ def _sinkhorn_dense(arguments: Mapping[str, Any], flops: float) -> Peers:
 def _grouped(arguments: Mapping[str, Any], flops: float, kind: str) -> Peers:
     """torch._grouped_mm, and a loop over the experts that knows their rows beforehand (no wait for the GPU).
 
-    kind: "plain", "swiglu" (the activation is an operator of its own then) or "gradient".
+    kind: "plain", "gather" and "swiglu" (the rows are found, the activation computed, by operators of their own), or
+    "gradient".
     """
     import torch
 
     a = arguments
-    rows = a["x"][: a["P"]]
+
+    def rows_of() -> torch.Tensor:
+        return a["x"][a["tokens"].clamp(min=0).long()] if kind == "gather" else a["x"][: a["P"]]
+
+    rows = rows_of()
     if kind == "gradient":
         bounds = a["offsets"]
     else:
@@ -284,12 +294,13 @@ def _grouped(arguments: Mapping[str, Any], flops: float, kind: str) -> Peers:
     def grouped() -> object:
         if kind == "gradient":
             return torch._grouped_mm(rows.mT, a["dy"], offs=bounds[1:])
-        return finished(torch._grouped_mm(rows, w, offs=bounds[1:]))
+        return finished(torch._grouped_mm(rows_of(), w, offs=bounds[1:]))
 
     def loop() -> object:
         if kind == "gradient":
             return [rows[begin:end].mT @ a["dy"][begin:end] for begin, end in ranges]
-        return [finished(rows[begin:end] @ w[e]) for e, (begin, end) in enumerate(ranges)]
+        found = rows_of()
+        return [finished(found[begin:end] @ w[e]) for e, (begin, end) in enumerate(ranges)]
 
     calls = {"torch._grouped_mm": grouped, "loop over experts": loop}
     return [(name, partial(Contender, name, call, flops)) for name, call in calls.items()]
@@ -297,8 +308,10 @@ def _grouped(arguments: Mapping[str, Any], flops: float, kind: str) -> Peers:
 
 _PEERS: Mapping[str, Callable[[Mapping[str, Any], float], Peers]] = {
     "attention.py": _attention,
-    "attention_dq.py": _attention_dq,
+    "attention_backward.py": _attention_backward,
+    "attention_dq.py": partial(_attention_backward, products=3),
     "grouped_matmul.py": partial(_grouped, kind="plain"),
+    "grouped_matmul_gather.py": partial(_grouped, kind="gather"),
     "grouped_swiglu.py": partial(_grouped, kind="swiglu"),
     "grouped_weight_gradient.py": partial(_grouped, kind="gradient"),
     "matmul.py": _matmul,

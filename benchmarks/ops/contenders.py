@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +13,8 @@ from torch.nn import functional
 
 from benchmarks.gpu import cases
 from benchmarks.gpu.contenders import STOCK, Contender, Unavailable, reason, stock
-from benchmarks.gpu.timer import Call, Timer
 from benchmarks.ops.works import EPSILON, ITERATIONS, Sizes, Tensors, Work, experts_loop
+from twill.measure.timer import Call, Timer
 
 OWN = "twill.ops"
 _DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -65,6 +67,27 @@ def _attention(t: Tensors, s: Sizes, timer: Timer) -> Builds:
         ("SDPA flash", functools.partial(build, "FLASH_ATTENTION")),
         (STOCK, lambda: _stock(variant, launch, timer)),
     ]
+
+
+def _attention_varlen(t: Tensors, s: Sizes, timer: Timer) -> Builds:
+    def packed() -> tuple[Call, str]:
+        from torch.nn.attention.varlen import varlen_attn
+
+        starts, longest = t["starts"], s["S"] // 2
+        window = (-1, 0) if s["causal"] else (-1, -1)
+        options: dict[str, Any] = {"window_size": window, "enable_gqa": s["H"] != s["HK"]}
+        return lambda: varlen_attn(t["q"], t["k"], t["v"], starts, starts, longest, longest, **options), ""
+
+    def each() -> tuple[Call, str]:
+        parts = [
+            [t[name][begin:end].transpose(0, 1)[None] for name in "qkv"]
+            for begin, end in pairwise(t["starts"].tolist())
+            if end > begin
+        ]
+        options: dict[str, Any] = {"is_causal": bool(s["causal"]), "enable_gqa": s["H"] != s["HK"]}
+        return lambda: [functional.scaled_dot_product_attention(*part, **options) for part in parts], "lengths known"
+
+    return [("torch varlen_attn", packed), ("SDPA per sequence", each)]
 
 
 def _matmul_silu(t: Tensors, s: Sizes, timer: Timer) -> Builds:
@@ -171,6 +194,7 @@ def _sinkhorn_dense(t: Tensors, s: Sizes, timer: Timer) -> Builds:
 
 _PEERS: Mapping[str, Callable[[Tensors, Sizes, Timer], Builds]] = {
     "attention": _attention,
+    "attention of packed sequences": _attention_varlen,
     "silu(matmul + bias)": _matmul_silu,
     "matmul + bias + residual": _matmul_residual,
     "symmetric_matmul": _symmetric,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -83,6 +84,44 @@ ATTENTION = Work(
     ),
     lambda s: 4 * s["B"] * s["H"] * s["D"] * (s["S"] * (s["S"] + 1) / 2 if s["causal"] else s["S"] ** 2),
     roundings=4,
+)  # fmt: skip
+
+
+def _packed_inputs(s: Sizes, dtype: torch.dtype, device: str) -> dict[str, Tensor]:
+    """S tokens in sequences of S / 2, 0, 3 S / 8 and the rest; queries and keys of the same lengths."""
+    starts = torch.tensor([0, s["S"] // 2, s["S"] // 2, s["S"] * 7 // 8, s["S"]], dtype=torch.int32)
+    made = {
+        name: normal(s["S"], s[heads], s["D"], dtype=dtype, device=device, seed=seed)
+        for seed, (name, heads) in enumerate((("q", "H"), ("k", "HK"), ("v", "HK")))
+    }
+    return {**made, "starts": starts.to(device)}
+
+
+def _packed(t: Tensors, s: Sizes) -> dict[str, Tensor]:
+    options: dict[str, Any] = {"max_seqlen_q": s["S"] // 2, "causal": bool(s["causal"])}
+    return {"o": twill.ops.attention_varlen(t["q"], t["k"], t["v"], t["starts"], **options)}
+
+
+def _packed_exact(t: Tensors, s: Sizes) -> dict[str, Tensor]:
+    """One sequence after the other."""
+    parts = []
+    for begin, end in pairwise(t["starts"].tolist()):
+        single = {name: t[name][begin:end].transpose(0, 1)[None] for name in "qkv"}
+        parts.append(_attention_exact(single, s)["o"][0].transpose(0, 1))
+    return {"o": torch.cat(parts)}
+
+
+def _packed_pairs(s: Sizes) -> float:
+    lengths = (s["S"] // 2, s["S"] * 7 // 8 - s["S"] // 2, s["S"] - s["S"] * 7 // 8)
+    return sum(n * (n + 1) / 2 if s["causal"] else float(n * n) for n in lengths)
+
+
+ATTENTION_VARLEN = Work(
+    "attention of packed sequences", "attention_varlen", _packed_inputs, _packed, _packed_exact, ("q", "k", "v"),
+    lambda s: max(s["S"], s["D"]),
+    tuple({"H": 4, "HK": hk, "S": 200, "D": d, "causal": c} for hk, d, c in ((4, 64, 0), (2, 128, 1))),
+    tuple({"H": 16, "HK": 16, "S": n, "D": 128, "causal": c} for n in (4096, 16384) for c in (0, 1)),
+    lambda s: 4 * s["H"] * s["D"] * _packed_pairs(s), roundings=4,
 )  # fmt: skip
 
 
@@ -240,7 +279,8 @@ SINKHORN_DENSE = Work(
 )  # fmt: skip
 
 WORKS: tuple[Work, ...] = (
-    ATTENTION, MATMUL_SILU, MATMUL_RESIDUAL, SYMMETRIC, ORTHOGONALIZE, EXPERTS, SINKHORN, SINKHORN_DENSE,
+    ATTENTION, ATTENTION_VARLEN, MATMUL_SILU, MATMUL_RESIDUAL, SYMMETRIC, ORTHOGONALIZE, EXPERTS, SINKHORN,
+    SINKHORN_DENSE,
 )  # fmt: skip
 
 

@@ -96,3 +96,30 @@ def test_masked_pairs_are_not_counted_as_work():
     # Queries 0 1 2 3 see 1 2 3 3 of three keys.
     assert family.flops({**sizes, "CAUSAL": True}) == 2 * 9 * 4 * 8
     assert family.flops({**sizes, "CAUSAL": False}) == 2 * 12 * 4 * 8
+
+
+def test_outputs_that_are_added_to_begin_at_zero_and_integers_must_be_equal():
+    variant = cases.variant_named("moe_histogram")
+    source = frontend.load(cases.KERNELS / variant.source)
+    sizes = {"C": 700, "E": 5}
+
+    def judged(launch):
+        family = cases.FAMILIES[variant.source]
+        return check.check_shape(cases.Kernel(variant, source, launch, family), sizes, "cpu")
+
+    def adds(**arguments):
+        arguments["counts"] += source.info.reference(**arguments)["counts"].int()
+
+    def miscounts(**arguments):
+        adds(**arguments)
+        arguments["counts"][3] += 1
+
+    def strays(**arguments):
+        adds(**arguments)
+        out = arguments["counts"]
+        torch.as_strided(out, (1,), (1,), out.storage_offset() + out.numel()).fill_(1)
+
+    assert judged(adds).passed
+    assert judged(adds).error_over_tolerance == 0
+    assert "times what rounding explains" in judged(miscounts).failure
+    assert judged(strays).failure == "launch 1 writes outside `counts`"

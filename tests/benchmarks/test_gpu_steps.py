@@ -10,11 +10,12 @@ from benchmarks.gpu import steps
 from benchmarks.gpu.cases import FAMILIES, arguments, load
 from benchmarks.gpu.processes import run_command
 from benchmarks.gpu.steps import STEPS, Budget
+from twill.frontend.example_sizes import at_sizes
 from twill.frontend.launch import from_json
 from twill.frontend.trips import trip_counts
 from twill.ir.parser import parse_graph
 from twill.schedule import files
-from twill.shipped import VARIANTS, schedule_path
+from twill.shipped import VARIANTS, kernels_folder, schedule_path
 
 HELD = {"sizes": {"M": 1}, "error_over_tolerance": 0.5, "failure": ""}
 PASSED = {"passed": True, "failure": "", "checks": [HELD], "timings": [], "timing_failure": ""}
@@ -109,8 +110,7 @@ def test_a_timeline_asks_for_the_familys_sizes(monkeypatch, tmp_path):
     assert {"M=2048", "N=4096", "K=4096"} <= set(words)
 
 
-# The trip counts of these follow contents or sizes that the stored example fixes: their timelines stay short.
-SHORT = {"grouped_matmul.py", "grouped_swiglu.py", "grouped_weight_gradient.py", "sinkhorn.py", "sinkhorn_dense.py"}
+SHORT = {"moe_histogram.py", "moe_positions.py"}  # a block of choices is a few iterations
 
 
 @pytest.mark.parametrize("source", sorted(FAMILIES.keys() - SHORT))
@@ -119,7 +119,7 @@ def test_a_timeline_has_iterations_enough(source):
     variants = [variant for variant in VARIANTS if variant.source == source]
     for variant in variants:
         stored = files.read(schedule_path(variant))
-        launch = from_json(stored.launch).with_values(dict(FAMILIES[source].timeline))
+        launch = at_sizes(from_json(stored.launch), FAMILIES[source].timeline, (kernels_folder(),))
         counts = list(trip_counts(parse_graph(stored.graph), launch).values())
         assert len(counts) >= 1
         assert max(counts) >= 64

@@ -22,7 +22,8 @@ from twill.schedule import files
 from twill.shipped import VARIANTS, schedule_path
 
 OPERATORS = {
-    "attention", "orthogonalize", "symmetric_matmul", "grouped_matmul", "sinkhorn", "sinkhorn_dense", "matmul",
+    "attention", "attention_varlen", "orthogonalize", "symmetric_matmul", "grouped_matmul", "sinkhorn",
+    "sinkhorn_dense", "matmul",
 }  # fmt: skip
 
 
