@@ -90,7 +90,7 @@ def check_shape(kernel: cases.Kernel, sizes: cases.Sizes, device: str) -> Outcom
 
 
 def error_over_tolerance(found: torch.Tensor, exact: torch.Tensor, reduction_length: int) -> float:
-    """Largest error divided by its tolerance; infinite where `found` is NaN, or where integers differ.
+    """Largest error divided by its tolerance; infinite where `found` is NaN, or where integers or infinities differ.
 
     found: [..., rows, columns] or [rows] in the kernel's dtype; exact: the same shape in float64, or integers. The
     scale of the tolerance is taken for each tile of 128 rows: the rows of causal attention shrink as they see more
@@ -103,6 +103,10 @@ def error_over_tolerance(found: torch.Tensor, exact: torch.Tensor, reduction_len
     allowed = tolerance(_NAMES[str(found.dtype)], reduction_length)
     if exact.dim() == 1:
         found, exact = found[:, None], exact[:, None]
+    infinite = exact.isinf()
+    if not torch.equal(found[infinite].double(), exact[infinite]):
+        return float("inf")
+    found, exact = found.masked_fill(infinite, 0), exact.masked_fill(infinite, 0)
     worst = 0.0
     for start in range(0, exact.shape[-2], TILE_ROWS):
         truth = exact[..., start : start + TILE_ROWS, :]

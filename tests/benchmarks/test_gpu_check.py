@@ -123,3 +123,10 @@ def test_outputs_that_are_added_to_begin_at_zero_and_integers_must_be_equal():
     assert judged(adds).error_over_tolerance == 0
     assert "times what rounding explains" in judged(miscounts).failure
     assert judged(strays).failure == "launch 1 writes outside `counts`"
+
+
+def test_an_infinity_is_right_only_where_it_is_expected():
+    exact = torch.tensor([1.0, float("-inf"), 3.0], dtype=torch.float64)
+    assert check.error_over_tolerance(exact.float(), exact, 64) == 0
+    for wrong in ([1.0, float("inf"), 3.0], [1.0, 0.0, 3.0], [float("-inf"), float("-inf"), 3.0]):
+        assert check.error_over_tolerance(torch.tensor(wrong), exact, 64) == float("inf")

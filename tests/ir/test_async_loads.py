@@ -9,7 +9,8 @@ from twill import frontend
 from twill.errors import InputError, Unsupported
 from twill.frontend.materialize import materialize
 from twill.ir import evaluate
-from twill.ir.async_loads import address_values, fetch_by_loader
+from twill.ir.addresses import address_values
+from twill.ir.async_loads import fetch_by_loader
 from twill.ir.simplify import simplify
 from twill.ir.subtile import split
 from twill.ir.text import parse_graph, print_graph

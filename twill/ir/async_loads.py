@@ -3,9 +3,6 @@
 A `load` of a matrix that feeds a dot as it is, or that is larger than registers take, becomes an `async_load`
 (cp.async: no registers, a ring in shared memory) where its elements lie as those copies need them, in whole vectors
 of 16 bytes (`twill.ir.vectors`). Small loads that do not lie so stay loads into registers.
-
-*Address values* are those that only the addresses and masks of what the loader fetches are made of: the loader
-computes them, whatever group computes the rest. Among them are indices that the loop loads (a page of a page table).
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ from dataclasses import replace
 
 from twill.errors import Unsupported
 from twill.ir.graph import Graph, Op
-from twill.ir.opcodes import ELEMENTWISE, FETCHES, SHAPE, SOURCES
 from twill.ir.pointer_inductions import pointers_of_index
 from twill.ir.simplify import simplify
 from twill.ir.vectors import Scattered, vectors
@@ -89,27 +85,3 @@ def _multiplied(graph: Graph, name: str) -> bool:
 def _zero(graph: Graph, name: str) -> bool:
     op = graph.producers().get(name)
     return op is not None and op.opcode == "constant" and not op.attributes["value"]
-
-
-def address_values(graph: Graph) -> frozenset[str]:
-    """Values before and in the loop whose every use is in addresses or masks of what the loader fetches in it."""
-    if not any(op.opcode in FETCHES for op in graph.loop.body):
-        return frozenset()
-    pure = ELEMENTWISE | SHAPE | SOURCES | {"addptr", "load"}
-    loop = graph.loop
-    elsewhere = {loop.lower, loop.upper, loop.step} | {name for op in graph.after for name in op.operands}
-    elsewhere |= {name for carried in loop.carried for name in (carried.initial, carried.yielded)}
-    if graph.outer is not None:
-        elsewhere |= {graph.outer.lower, graph.outer.upper, graph.outer.step}
-    users: dict[str, list[Op]] = {}
-    for op in (*graph.before, *loop.body):
-        for name in op.operands:
-            users.setdefault(name, []).append(op)
-    found: set[str] = set()
-    for op in reversed((*graph.before, *loop.body)):
-        if not op.results or op.opcode not in pure or op.result.name in elsewhere:
-            continue
-        uses = users.get(op.result.name, [])
-        if uses and all(use.opcode in FETCHES or (use.results and use.result.name in found) for use in uses):
-            found.add(op.result.name)
-    return frozenset(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from twill.errors import Unsupported
-from twill.ir.async_loads import address_values
+from twill.ir.addresses import address_values
 from twill.ir.graph import Carried, Graph, Op, Type, Value
 from twill.ir.opcodes import ELEMENTWISE, STORES
 from twill.ir.rows import Rows, block_axis, operand_axis, reduced_scalars, store_name, stored_type

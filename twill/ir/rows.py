@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from twill.errors import Location, Unsupported
-from twill.ir.async_loads import address_values
+from twill.ir.addresses import address_values
 from twill.ir.graph import Graph, Op, Type
 from twill.ir.opcodes import ELEMENTWISE, SHAPE, STORES
 

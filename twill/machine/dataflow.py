@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twill.ir.async_loads import address_values
+from twill.ir.addresses import address_values
 from twill.ir.graph import Graph, Op, Type, Value
 from twill.ir.opcodes import MEMORY, SHAPE, SOURCES
 

@@ -5,25 +5,25 @@ Compiled for D=64, BLOCK_M=128, BLOCK_N=64, CAUSAL=True.
 Schedule: II = 732 cycles, optimal (ResMII of unit ALU (ops s_11.0, s_11.1, s_6.0, s_6.1, m_new_1.0, m_new_1.1, p_3.0, p_3.1 and 6 more), within the limits that the machine code asked for); one iteration takes 2771.
 
 Roles:
-  consumer0: 4 warps, 240 registers a thread, 3 stages
-  consumer1: 4 warps, 240 registers a thread, 4 stages
+  consumer0: 4 warps, 240 registers a thread, 4 stages
+  consumer1: 4 warps, 240 registers a thread, 3 stages
   loader: 1 warps, 24 registers a thread
 
 Rings:
   k_tile_ring: 3 x [64, 64] bf16
-  v_tile_ring: 5 x [64, 64] bf16
+  v_tile_ring: 4 x [64, 64] bf16
 
 Steady state, one II:
            0                     183                   366                   549
-       TC |..............[acc.0 #0 ----].[s.0 #2 ------]..[acc.1 #0 ----].[s.1 #2 -------].........|
-      SFU |....[p.1 #0 ----------------------].................[p.0 #1 ----------------------].....|
-      ALU |b0EE[s_11.1 #1 -------]1PPP[m #1 -]B0ddd0eee0LLL0lll[s_11.0 #2 -------]1ppp[M #2 --]1DDD|
-      TMA |[k_tile #3 ----------------]...................[v_tile #3 ----------------].............|
-  group 0 |3KKK...........................................3VV......................................|
-  group 1 |0EEE..........0FF......1PPP...2S...B........0LLL....[s_11.0 #2 -------]....[M #2 --]1DDD|
-          |                                                    [p 0 #1 ----------------------]     |
-  group 2 |b...[s_11.1 #1 -------]....[m #1 -].0ddd0eee...0f0ll...........2ss.....1ppp.............|
-          |    [p 1 #0 ----------------------]                                                     |
+       TC |.......[acc.1 #0 ----]........[s.1 #2 ------]..[acc.0 #0 ----][s.0 #2 ------]...........|
+      SFU |....[p.0 #0 ----------------------].................[p.1 #1 ----------------------].....|
+      ALU |0eee[s_11.0 #1 -------]1ppp[M #1 -]0llll0EEEB1dd0LLL[s_11.1 #2 -------]b1PPP[m #2 -]1DDD|
+      TMA |[k_tile #3 ----------------].......[v_tile #2 ----------------].........................|
+  group 0 |3KKK...............................2VV..................................................|
+  group 1 |....[p.0 #0 ----------------------].....0EEEB..0F0LL..........2SS.......1PPP........1DDD|
+          |    [s_11 0 #1 -------]    [M #1 -]                                                     |
+  group 2 |0eee...0ff.............1ppp...2s...0llll....1ddd....[s_11.1 #2 -------]b....[m #2 -]....|
+          |                                                    [p 1 #1 ----------------------]     |
 """
 
 import torch
@@ -86,156 +86,196 @@ def consumer0(
     n = gl.cdiv(end, 64)
     if n >= 3:
         # prologue, body 0
-        # s.0 on TC: stage 1, slot 246
-        mbarrier.wait(k_tile_ring_full.index(0), 0)
-        s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_0.index(0), count=1)
-        # s_6.0 on ALU: stage 1, slot 294
-        s2 = seen - 0
-        s = warpgroup_mma_wait(0, deps=[s])
-        mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
+        # s_6.0 on ALU: stage 0, slot 362
+        s = seen - 0
         # prologue, body 1
-        # s_11.0 on ALU: stage 1, slot 434
-        s3 = s * scale_log2
-        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s2, 1)
+        # s_6.0 on ALU: stage 0, slot 362
+        s_prev = s
+        s = seen - 64
+        # s.0 on TC: stage 1, slot 515
+        mbarrier.wait(k_tile_ring_full.index(0), 0)
+        s2 = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_1.index(0), count=1)
+        s2 = warpgroup_mma_wait(0, deps=[s2])
+        mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
+        # prologue, body 2
+        # s_11.0 on ALU: stage 2, slot 32
+        s3 = s2 * scale_log2
+        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s_prev, 1)
         s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-        # m_new_1.0 on ALU: stage 1, slot 626
+        # m_new_1.0 on ALU: stage 2, slot 224
         m_new3 = gl.max(s5, 1)
         m_new_prev = m_new
         m_new = gl.maximum(m_new, m_new3)
         alpha = m_new_prev - m_new
         alpha2 = gl.exp2(alpha)
-        # p_3.0 on ALU: stage 2, slot 192
-        p = s5 - gl.expand_dims(m_new, 1)
-        # s.0 on TC: stage 1, slot 246
+        # s_6.0 on ALU: stage 0, slot 362
+        s_prev = s
+        s = seen - 128
+        # s.0 on TC: stage 1, slot 515
         mbarrier.wait(k_tile_ring_full.index(1), 0)
-        s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(1).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_0.index(1), count=1)
-        # s_6.0 on ALU: stage 1, slot 294
-        s2 = seen - 64
-        s = warpgroup_mma_wait(0, deps=[s])
+        s2 = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(1).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_1.index(1), count=1)
+        # p_3.0 on ALU: stage 2, slot 598
+        p = s5 - gl.expand_dims(m_new, 1)
+        s2 = warpgroup_mma_wait(0, deps=[s2])
         mbarrier.arrive(k_tile_ring_empty.index(1), count=1)
         # steady state
-        for i in range(2, n):
-            # s_11.0 on ALU: stage 1, slot 434
-            s3 = s * scale_log2
-            s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s2, 1)
-            s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-            # p.0 on SFU: stage 2, slot 435
+        for i in range(3, n):
+            # acc_3.0 on ALU: stage 2, slot 700
+            acc3 = acc * gl.expand_dims(alpha2, 1)
+            # p.0 on SFU: stage 3, slot 32
             p2 = gl.exp2(p)
-            # m_new_1.0 on ALU: stage 1, slot 626
+            # s_11.0 on ALU: stage 2, slot 32
+            s3 = s2 * scale_log2
+            s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s_prev, 1)
+            s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
+            # m_new_1.0 on ALU: stage 2, slot 224
             m_new3 = gl.max(s5, 1)
             m_new_prev = m_new
             m_new = gl.maximum(m_new, m_new3)
             alpha = m_new_prev - m_new
             alpha2_prev = alpha2
             alpha2 = gl.exp2(alpha)
-            # acc_3.0 on ALU: stage 2, slot 696
-            acc3 = acc * gl.expand_dims(alpha2_prev, 1)
-            # acc_4.0 on ALU: stage 3, slot 0
+            # acc_4.0 on ALU: stage 3, slot 330
             acc4 = p2.to(gl.bfloat16)
-            # acc.0 on TC: stage 3, slot 116
-            mbarrier.wait(v_tile_ring_full.index((i + 3) % 5), ((i - 2) // 5) & 1)
-            mbarrier.wait(turn_1.index((i + 2) % 3), ((i - 1) // 3) & 1)
-            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 3) % 5), acc3, is_async=True)
-            # p_3.0 on ALU: stage 2, slot 192
-            p = s5 - gl.expand_dims(m_new, 1)
-            # s.0 on TC: stage 1, slot 246
-            mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
-            s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_0.index(i % 3), count=1)
-            # s_6.0 on ALU: stage 1, slot 294
-            s2 = seen - (i * 64)
-            # l_i_2.0 on ALU: stage 3, slot 362
+            # s_6.0 on ALU: stage 0, slot 362
+            s_prev = s
+            s = seen - (i * 64)
+            # acc.0 on TC: stage 3, slot 387
+            mbarrier.wait(v_tile_ring_full.index((i + 1) % 4), ((i - 3) // 4) & 1)
+            mbarrier.wait(turn_0.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 1) % 4), acc3, is_async=True)
+            # l_i_2.0 on ALU: stage 3, slot 398
             l_i3 = l_i * alpha2_prev
             l_i4 = gl.sum(p2, 1)
             l_i = l_i3 + l_i4
-            acc, s = warpgroup_mma_wait(0, deps=[acc, s])
-            mbarrier.arrive(v_tile_ring_empty.index((i + 3) % 5), count=1)
-            mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
+            # s.0 on TC: stage 1, slot 515
+            mbarrier.wait(k_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            s2 = warpgroup_mma(q_tile_0_smem, k_tile_ring.index((i + 2) % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+            mbarrier.arrive(turn_1.index((i + 2) % 3), count=1)
+            # p_3.0 on ALU: stage 2, slot 598
+            p = s5 - gl.expand_dims(m_new, 1)
+            acc, s2 = warpgroup_mma_wait(0, deps=[acc, s2])
+            mbarrier.arrive(v_tile_ring_empty.index((i + 1) % 4), count=1)
+            mbarrier.arrive(k_tile_ring_empty.index((i + 2) % 3), count=1)
         # epilogue, body 1
-        # s_11.0 on ALU: stage 1, slot 434
-        s3 = s * scale_log2
-        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s2, 1)
-        s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-        # p.0 on SFU: stage 2, slot 435
+        # acc_3.0 on ALU: stage 2, slot 700
+        acc3 = acc * gl.expand_dims(alpha2, 1)
+        # p.0 on SFU: stage 3, slot 32
         p2 = gl.exp2(p)
-        # m_new_1.0 on ALU: stage 1, slot 626
+        # s_11.0 on ALU: stage 2, slot 32
+        s3 = s2 * scale_log2
+        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s_prev, 1)
+        s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
+        # m_new_1.0 on ALU: stage 2, slot 224
         m_new3 = gl.max(s5, 1)
         m_new_prev = m_new
         m_new = gl.maximum(m_new, m_new3)
         alpha = m_new_prev - m_new
         alpha2_prev = alpha2
         alpha2 = gl.exp2(alpha)
-        # acc_3.0 on ALU: stage 2, slot 696
-        acc3 = acc * gl.expand_dims(alpha2_prev, 1)
-        # acc_4.0 on ALU: stage 3, slot 0
+        # acc_4.0 on ALU: stage 3, slot 330
         acc4 = p2.to(gl.bfloat16)
-        # acc.0 on TC: stage 3, slot 116
-        mbarrier.wait(v_tile_ring_full.index((n + 3) % 5), ((n - 2) // 5) & 1)
-        mbarrier.wait(turn_1.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 3) % 5), acc3, is_async=True)
-        # p_3.0 on ALU: stage 2, slot 192
-        p = s5 - gl.expand_dims(m_new, 1)
-        # l_i_2.0 on ALU: stage 3, slot 362
+        # acc.0 on TC: stage 3, slot 387
+        mbarrier.wait(v_tile_ring_full.index((n + 1) % 4), ((n - 3) // 4) & 1)
+        mbarrier.wait(turn_0.index((n + 2) % 3), ((n - 1) // 3) & 1)
+        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 1) % 4), acc3, is_async=True)
+        # l_i_2.0 on ALU: stage 3, slot 398
         l_i3 = l_i * alpha2_prev
         l_i4 = gl.sum(p2, 1)
         l_i = l_i3 + l_i4
-        acc = warpgroup_mma_wait(0, deps=[acc])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 3) % 5), count=1)
+        # s.0 on TC: stage 1, slot 515
+        mbarrier.wait(k_tile_ring_full.index((n + 2) % 3), ((n - 1) // 3) & 1)
+        s2 = warpgroup_mma(q_tile_0_smem, k_tile_ring.index((n + 2) % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+        mbarrier.arrive(turn_1.index((n + 2) % 3), count=1)
+        # p_3.0 on ALU: stage 2, slot 598
+        p = s5 - gl.expand_dims(m_new, 1)
+        acc, s2 = warpgroup_mma_wait(0, deps=[acc, s2])
+        mbarrier.arrive(v_tile_ring_empty.index((n + 1) % 4), count=1)
+        mbarrier.arrive(k_tile_ring_empty.index((n + 2) % 3), count=1)
         # epilogue, body 2
-        # p.0 on SFU: stage 2, slot 435
-        p2 = gl.exp2(p)
-        # acc_3.0 on ALU: stage 2, slot 696
+        # acc_3.0 on ALU: stage 2, slot 700
         acc3 = acc * gl.expand_dims(alpha2, 1)
-        # acc_4.0 on ALU: stage 3, slot 0
+        # p.0 on SFU: stage 3, slot 32
+        p2 = gl.exp2(p)
+        # s_11.0 on ALU: stage 2, slot 32
+        s3 = s2 * scale_log2
+        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s, 1)
+        s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
+        # m_new_1.0 on ALU: stage 2, slot 224
+        m_new3 = gl.max(s5, 1)
+        m_new_prev = m_new
+        m_new = gl.maximum(m_new, m_new3)
+        alpha = m_new_prev - m_new
+        alpha2_prev = alpha2
+        alpha2 = gl.exp2(alpha)
+        # acc_4.0 on ALU: stage 3, slot 330
         acc4 = p2.to(gl.bfloat16)
-        # acc.0 on TC: stage 3, slot 116
-        mbarrier.wait(v_tile_ring_full.index((n + 4) % 5), ((n - 1) // 5) & 1)
-        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 4) % 5), acc3, is_async=True)
-        # l_i_2.0 on ALU: stage 3, slot 362
+        # acc.0 on TC: stage 3, slot 387
+        mbarrier.wait(v_tile_ring_full.index((n + 2) % 4), ((n - 2) // 4) & 1)
+        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 2) % 4), acc3, is_async=True)
+        # l_i_2.0 on ALU: stage 3, slot 398
+        l_i3 = l_i * alpha2_prev
+        l_i4 = gl.sum(p2, 1)
+        l_i = l_i3 + l_i4
+        # p_3.0 on ALU: stage 2, slot 598
+        p = s5 - gl.expand_dims(m_new, 1)
+        acc = warpgroup_mma_wait(0, deps=[acc])
+        mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 4), count=1)
+        # epilogue, body 3
+        # acc_3.0 on ALU: stage 2, slot 700
+        acc3 = acc * gl.expand_dims(alpha2, 1)
+        # p.0 on SFU: stage 3, slot 32
+        p2 = gl.exp2(p)
+        # acc_4.0 on ALU: stage 3, slot 330
+        acc4 = p2.to(gl.bfloat16)
+        # acc.0 on TC: stage 3, slot 387
+        mbarrier.wait(v_tile_ring_full.index((n + 3) % 4), ((n - 1) // 4) & 1)
+        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 3) % 4), acc3, is_async=True)
+        # l_i_2.0 on ALU: stage 3, slot 398
         l_i3 = l_i * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i = l_i3 + l_i4
         acc = warpgroup_mma_wait(0, deps=[acc])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 4) % 5), count=1)
+        mbarrier.arrive(v_tile_ring_empty.index((n + 3) % 4), count=1)
     else:
         # too few iterations to fill the pipeline: one after the other
         for i in range(0, n):
-            # s.0 on TC: stage 1, slot 246
+            # s.0 on TC: stage 1, slot 515
             mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
-            s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-            # s_6.0 on ALU: stage 1, slot 294
-            s2 = seen - (i * 64)
-            # s_11.0 on ALU: stage 1, slot 434
-            s = warpgroup_mma_wait(0, deps=[s])
+            s2 = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+            # s_6.0 on ALU: stage 0, slot 362
+            s = seen - (i * 64)
+            # s_11.0 on ALU: stage 2, slot 32
+            s2 = warpgroup_mma_wait(0, deps=[s2])
             mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
-            s3 = s * scale_log2
-            s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s2, 1)
+            s3 = s2 * scale_log2
+            s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s, 1)
             s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-            # m_new_1.0 on ALU: stage 1, slot 626
+            # m_new_1.0 on ALU: stage 2, slot 224
             m_new3 = gl.max(s5, 1)
             m_new_prev = m_new
             m_new = gl.maximum(m_new, m_new3)
             alpha = m_new_prev - m_new
             alpha2 = gl.exp2(alpha)
-            # p_3.0 on ALU: stage 2, slot 192
+            # p_3.0 on ALU: stage 2, slot 598
             p = s5 - gl.expand_dims(m_new, 1)
-            # p.0 on SFU: stage 2, slot 435
+            # p.0 on SFU: stage 3, slot 32
             p2 = gl.exp2(p)
-            # l_i_2.0 on ALU: stage 3, slot 362
+            # l_i_2.0 on ALU: stage 3, slot 398
             l_i3 = l_i * alpha2
             l_i4 = gl.sum(p2, 1)
             l_i = l_i3 + l_i4
-            # acc_3.0 on ALU: stage 2, slot 696
+            # acc_3.0 on ALU: stage 2, slot 700
             acc3 = acc * gl.expand_dims(alpha2, 1)
-            # acc_4.0 on ALU: stage 3, slot 0
+            # acc_4.0 on ALU: stage 3, slot 330
             acc4 = p2.to(gl.bfloat16)
-            # acc.0 on TC: stage 3, slot 116
-            mbarrier.wait(v_tile_ring_full.index(i % 5), (i // 5) & 1)
-            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index(i % 5), acc3, is_async=True)
+            # acc.0 on TC: stage 3, slot 387
+            mbarrier.wait(v_tile_ring_full.index(i % 4), (i // 4) & 1)
+            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index(i % 4), acc3, is_async=True)
             acc = warpgroup_mma_wait(0, deps=[acc])
-            mbarrier.arrive(v_tile_ring_empty.index(i % 5), count=1)
+            mbarrier.arrive(v_tile_ring_empty.index(i % 4), count=1)
     # after the loop
     at = gl.expand_dims(gl.arange(0, 64, layout=ROWS_OF_MMA_64), 1) * q_desc
     at2 = (((row * H) + head) * 64) + at
@@ -289,196 +329,157 @@ def consumer1(
     n = gl.cdiv(end, 64)
     if n >= 3:
         # prologue, body 0
-        # s_6.1 on ALU: stage 0, slot 728
+        # s_6.1 on ALU: stage 0, slot 594
         s = seen - 0
-        # prologue, body 1
-        # s.1 on TC: stage 1, slot 528
+        # s.1 on TC: stage 1, slot 246
         mbarrier.wait(k_tile_ring_full.index(0), 0)
         s2 = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_1.index(0), count=1)
-        # s_6.1 on ALU: stage 0, slot 728
-        s_prev = s
-        s = seen - 64
+        mbarrier.arrive(turn_0.index(0), count=1)
         s2 = warpgroup_mma_wait(0, deps=[s2])
         mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
-        # prologue, body 2
-        # s_11.1 on ALU: stage 2, slot 32
+        # prologue, body 1
+        # s_11.1 on ALU: stage 1, slot 434
         s3 = s2 * scale_log2
-        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s_prev, 1)
+        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s, 1)
         s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-        # m_new_1.1 on ALU: stage 2, slot 224
+        # s_6.1 on ALU: stage 0, slot 594
+        s = seen - 64
+        # m_new_1.1 on ALU: stage 1, slot 630
         m_new3 = gl.max(s5, 1)
         m_new2_prev = m_new2
         m_new2 = gl.maximum(m_new2, m_new3)
         alpha = m_new2_prev - m_new2
         alpha2 = gl.exp2(alpha)
-        # s.1 on TC: stage 1, slot 528
+        # p_3.1 on ALU: stage 2, slot 192
+        p = s5 - gl.expand_dims(m_new2, 1)
+        # s.1 on TC: stage 1, slot 246
         mbarrier.wait(k_tile_ring_full.index(1), 0)
         s2 = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(1).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_1.index(1), count=1)
-        # p_3.1 on ALU: stage 2, slot 594
-        p = s5 - gl.expand_dims(m_new2, 1)
-        # s_6.1 on ALU: stage 0, slot 728
-        s_prev = s
-        s = seen - 128
+        mbarrier.arrive(turn_0.index(1), count=1)
+        # acc_3.1 on ALU: stage 2, slot 366
+        acc3 = acc2 * gl.expand_dims(alpha2, 1)
         s2 = warpgroup_mma_wait(0, deps=[s2])
         mbarrier.arrive(k_tile_ring_empty.index(1), count=1)
         # steady state
-        for i in range(3, n):
-            # s_11.1 on ALU: stage 2, slot 32
+        for i in range(2, n):
+            # s_11.1 on ALU: stage 1, slot 434
             s3 = s2 * scale_log2
-            s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s_prev, 1)
+            s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s, 1)
             s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-            # p.1 on SFU: stage 3, slot 33
+            # p.1 on SFU: stage 2, slot 435
             p2 = gl.exp2(p)
-            # m_new_1.1 on ALU: stage 2, slot 224
+            # s_6.1 on ALU: stage 0, slot 594
+            s = seen - (i * 64)
+            # m_new_1.1 on ALU: stage 1, slot 630
             m_new3 = gl.max(s5, 1)
             m_new2_prev = m_new2
             m_new2 = gl.maximum(m_new2, m_new3)
             alpha = m_new2_prev - m_new2
             alpha2_prev = alpha2
             alpha2 = gl.exp2(alpha)
-            # acc_3.1 on ALU: stage 3, slot 298
-            acc3 = acc2 * gl.expand_dims(alpha2_prev, 1)
-            # acc_4.1 on ALU: stage 3, slot 330
+            # acc_4.1 on ALU: stage 3, slot 0
             acc4 = p2.to(gl.bfloat16)
-            # acc.1 on TC: stage 3, slot 387
-            mbarrier.wait(v_tile_ring_full.index((i + 2) % 5), ((i - 3) // 5) & 1)
-            mbarrier.wait(turn_0.index((i + 2) % 3), ((i - 1) // 3) & 1)
-            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 2) % 5), acc3, is_async=True)
-            # l_i_2.1 on ALU: stage 3, slot 398
+            # acc.1 on TC: stage 3, slot 57
+            mbarrier.wait(v_tile_ring_full.index((i + 2) % 4), ((i - 2) // 4) & 1)
+            mbarrier.wait(turn_1.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((i + 2) % 4), acc3, is_async=True)
+            # p_3.1 on ALU: stage 2, slot 192
+            p = s5 - gl.expand_dims(m_new2, 1)
+            # s.1 on TC: stage 1, slot 246
+            mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
+            s2 = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
+            mbarrier.arrive(turn_0.index(i % 3), count=1)
+            # l_i_2.1 on ALU: stage 3, slot 294
             l_i3 = l_i2 * alpha2_prev
             l_i4 = gl.sum(p2, 1)
             l_i2 = l_i3 + l_i4
-            # s.1 on TC: stage 1, slot 528
-            mbarrier.wait(k_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
-            s2 = warpgroup_mma(q_tile_1_smem, k_tile_ring.index((i + 2) % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_1.index((i + 2) % 3), count=1)
-            # p_3.1 on ALU: stage 2, slot 594
-            p = s5 - gl.expand_dims(m_new2, 1)
-            # s_6.1 on ALU: stage 0, slot 728
-            s_prev = s
-            s = seen - (i * 64)
-            acc2, s2 = warpgroup_mma_wait(0, deps=[acc2, s2])
-            mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 5), count=1)
-            mbarrier.arrive(k_tile_ring_empty.index((i + 2) % 3), count=1)
+            # acc_3.1 on ALU: stage 2, slot 366
+            acc2 = warpgroup_mma_wait(1, deps=[acc2])
+            mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 4), count=1)
+            acc3 = acc2 * gl.expand_dims(alpha2, 1)
+            s2 = warpgroup_mma_wait(0, deps=[s2])
+            mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
         # epilogue, body 1
-        # s_11.1 on ALU: stage 2, slot 32
-        s3 = s2 * scale_log2
-        s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s_prev, 1)
-        s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-        # p.1 on SFU: stage 3, slot 33
-        p2 = gl.exp2(p)
-        # m_new_1.1 on ALU: stage 2, slot 224
-        m_new3 = gl.max(s5, 1)
-        m_new2_prev = m_new2
-        m_new2 = gl.maximum(m_new2, m_new3)
-        alpha = m_new2_prev - m_new2
-        alpha2_prev = alpha2
-        alpha2 = gl.exp2(alpha)
-        # acc_3.1 on ALU: stage 3, slot 298
-        acc3 = acc2 * gl.expand_dims(alpha2_prev, 1)
-        # acc_4.1 on ALU: stage 3, slot 330
-        acc4 = p2.to(gl.bfloat16)
-        # acc.1 on TC: stage 3, slot 387
-        mbarrier.wait(v_tile_ring_full.index((n + 2) % 5), ((n - 3) // 5) & 1)
-        mbarrier.wait(turn_0.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 2) % 5), acc3, is_async=True)
-        # l_i_2.1 on ALU: stage 3, slot 398
-        l_i3 = l_i2 * alpha2_prev
-        l_i4 = gl.sum(p2, 1)
-        l_i2 = l_i3 + l_i4
-        # s.1 on TC: stage 1, slot 528
-        mbarrier.wait(k_tile_ring_full.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        s2 = warpgroup_mma(q_tile_1_smem, k_tile_ring.index((n + 2) % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_1.index((n + 2) % 3), count=1)
-        # p_3.1 on ALU: stage 2, slot 594
-        p = s5 - gl.expand_dims(m_new2, 1)
-        acc2, s2 = warpgroup_mma_wait(0, deps=[acc2, s2])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 5), count=1)
-        mbarrier.arrive(k_tile_ring_empty.index((n + 2) % 3), count=1)
-        # epilogue, body 2
-        # s_11.1 on ALU: stage 2, slot 32
+        # s_11.1 on ALU: stage 1, slot 434
         s3 = s2 * scale_log2
         s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s, 1)
         s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-        # p.1 on SFU: stage 3, slot 33
+        # p.1 on SFU: stage 2, slot 435
         p2 = gl.exp2(p)
-        # m_new_1.1 on ALU: stage 2, slot 224
+        # m_new_1.1 on ALU: stage 1, slot 630
         m_new3 = gl.max(s5, 1)
         m_new2_prev = m_new2
         m_new2 = gl.maximum(m_new2, m_new3)
         alpha = m_new2_prev - m_new2
         alpha2_prev = alpha2
         alpha2 = gl.exp2(alpha)
-        # acc_3.1 on ALU: stage 3, slot 298
-        acc3 = acc2 * gl.expand_dims(alpha2_prev, 1)
-        # acc_4.1 on ALU: stage 3, slot 330
+        # acc_4.1 on ALU: stage 3, slot 0
         acc4 = p2.to(gl.bfloat16)
-        # acc.1 on TC: stage 3, slot 387
-        mbarrier.wait(v_tile_ring_full.index((n + 3) % 5), ((n - 2) // 5) & 1)
-        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 3) % 5), acc3, is_async=True)
-        # l_i_2.1 on ALU: stage 3, slot 398
+        # acc.1 on TC: stage 3, slot 57
+        mbarrier.wait(v_tile_ring_full.index((n + 2) % 4), ((n - 2) // 4) & 1)
+        mbarrier.wait(turn_1.index((n + 2) % 3), ((n - 1) // 3) & 1)
+        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 2) % 4), acc3, is_async=True)
+        # p_3.1 on ALU: stage 2, slot 192
+        p = s5 - gl.expand_dims(m_new2, 1)
+        # l_i_2.1 on ALU: stage 3, slot 294
         l_i3 = l_i2 * alpha2_prev
         l_i4 = gl.sum(p2, 1)
         l_i2 = l_i3 + l_i4
-        # p_3.1 on ALU: stage 2, slot 594
-        p = s5 - gl.expand_dims(m_new2, 1)
+        # acc_3.1 on ALU: stage 2, slot 366
         acc2 = warpgroup_mma_wait(0, deps=[acc2])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 3) % 5), count=1)
-        # epilogue, body 3
-        # p.1 on SFU: stage 3, slot 33
-        p2 = gl.exp2(p)
-        # acc_3.1 on ALU: stage 3, slot 298
+        mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 4), count=1)
         acc3 = acc2 * gl.expand_dims(alpha2, 1)
-        # acc_4.1 on ALU: stage 3, slot 330
+        # epilogue, body 2
+        # p.1 on SFU: stage 2, slot 435
+        p2 = gl.exp2(p)
+        # acc_4.1 on ALU: stage 3, slot 0
         acc4 = p2.to(gl.bfloat16)
-        # acc.1 on TC: stage 3, slot 387
-        mbarrier.wait(v_tile_ring_full.index((n + 4) % 5), ((n - 1) // 5) & 1)
-        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 4) % 5), acc3, is_async=True)
-        # l_i_2.1 on ALU: stage 3, slot 398
+        # acc.1 on TC: stage 3, slot 57
+        mbarrier.wait(v_tile_ring_full.index((n + 3) % 4), ((n - 1) // 4) & 1)
+        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index((n + 3) % 4), acc3, is_async=True)
+        # l_i_2.1 on ALU: stage 3, slot 294
         l_i3 = l_i2 * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i2 = l_i3 + l_i4
         acc2 = warpgroup_mma_wait(0, deps=[acc2])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 4) % 5), count=1)
+        mbarrier.arrive(v_tile_ring_empty.index((n + 3) % 4), count=1)
     else:
         # too few iterations to fill the pipeline: one after the other
         for i in range(0, n):
-            # s.1 on TC: stage 1, slot 528
+            # s.1 on TC: stage 1, slot 246
             mbarrier.wait(k_tile_ring_full.index(i % 3), (i // 3) & 1)
             s2 = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([64, 64], gl.float32, MMA_64), use_acc=False, is_async=True)
-            # s_6.1 on ALU: stage 0, slot 728
+            # s_6.1 on ALU: stage 0, slot 594
             s = seen - (i * 64)
-            # s_11.1 on ALU: stage 2, slot 32
+            # s_11.1 on ALU: stage 1, slot 434
             s2 = warpgroup_mma_wait(0, deps=[s2])
             mbarrier.arrive(k_tile_ring_empty.index(i % 3), count=1)
             s3 = s2 * scale_log2
             s4 = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_64), 0) < gl.expand_dims(s, 1)
             s5 = gl.where(s4, s3, gl.full([64, 64], float("-inf"), gl.float32, MMA_64))
-            # m_new_1.1 on ALU: stage 2, slot 224
+            # m_new_1.1 on ALU: stage 1, slot 630
             m_new3 = gl.max(s5, 1)
             m_new2_prev = m_new2
             m_new2 = gl.maximum(m_new2, m_new3)
             alpha = m_new2_prev - m_new2
             alpha2 = gl.exp2(alpha)
-            # p_3.1 on ALU: stage 2, slot 594
+            # p_3.1 on ALU: stage 2, slot 192
             p = s5 - gl.expand_dims(m_new2, 1)
-            # p.1 on SFU: stage 3, slot 33
+            # p.1 on SFU: stage 2, slot 435
             p2 = gl.exp2(p)
-            # l_i_2.1 on ALU: stage 3, slot 398
+            # l_i_2.1 on ALU: stage 3, slot 294
             l_i3 = l_i2 * alpha2
             l_i4 = gl.sum(p2, 1)
             l_i2 = l_i3 + l_i4
-            # acc_3.1 on ALU: stage 3, slot 298
+            # acc_3.1 on ALU: stage 2, slot 366
             acc3 = acc2 * gl.expand_dims(alpha2, 1)
-            # acc_4.1 on ALU: stage 3, slot 330
+            # acc_4.1 on ALU: stage 3, slot 0
             acc4 = p2.to(gl.bfloat16)
-            # acc.1 on TC: stage 3, slot 387
-            mbarrier.wait(v_tile_ring_full.index(i % 5), (i // 5) & 1)
-            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index(i % 5), acc3, is_async=True)
+            # acc.1 on TC: stage 3, slot 57
+            mbarrier.wait(v_tile_ring_full.index(i % 4), (i // 4) & 1)
+            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_64), v_tile_ring.index(i % 4), acc3, is_async=True)
             acc2 = warpgroup_mma_wait(0, deps=[acc2])
-            mbarrier.arrive(v_tile_ring_empty.index(i % 5), count=1)
+            mbarrier.arrive(v_tile_ring_empty.index(i % 4), count=1)
     # after the loop
     at = gl.expand_dims(gl.arange(64, 128, layout=ROWS_OF_MMA_64), 1) * q_desc
     at2 = (((row * H) + head) * 64) + at
@@ -530,15 +531,15 @@ def loader(
     mbarrier.expect(q_tile_1_smem_full.index(0), 8192)
     tma_load(q_desc, [row_2_plus64, q_tile], q_tile_1_smem_full.index(0), q_tile_1_smem)
     n = gl.cdiv(end, 64)
-    for i in range(0, n):
+    for i in range(0, n + 1):
         # k_tile: stage 0, slot 0
-        mbarrier.wait(k_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
-        mbarrier.expect(k_tile_ring_full.index(i % 3), 8192)
-        tma_load(k_desc, [key + (i * 64), column], k_tile_ring_full.index(i % 3), k_tile_ring.index(i % 3))
-        # v_tile: stage 0, slot 387
-        mbarrier.wait(v_tile_ring_empty.index(i % 5), ((i // 5) & 1) ^ 1)
-        mbarrier.expect(v_tile_ring_full.index(i % 5), 8192)
-        tma_load(v_desc, [key + (i * 64), column], v_tile_ring_full.index(i % 5), v_tile_ring.index(i % 5))
+        mbarrier.wait(k_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1, pred=i < n)
+        mbarrier.expect(k_tile_ring_full.index(i % 3), 8192, pred=i < n)
+        tma_load(k_desc, [key + (i * 64), column], k_tile_ring_full.index(i % 3), k_tile_ring.index(i % 3), pred=i < n)
+        # v_tile: stage 1, slot 287
+        mbarrier.wait(v_tile_ring_empty.index((i + 3) % 4), (((i - 1) // 4) & 1) ^ 1, pred=i - 1 >= 0)
+        mbarrier.expect(v_tile_ring_full.index((i + 3) % 4), 8192, pred=i - 1 >= 0)
+        tma_load(v_desc, [key + ((i - 1) * 64), column], v_tile_ring_full.index((i + 3) % 4), v_tile_ring.index((i + 3) % 4), pred=i - 1 >= 0)
 
 
 @gluon.jit
@@ -548,24 +549,24 @@ def attention_varlen_kernel(q_desc, k_desc, v_desc, starts_q, starts_k, o, lse, 
     k_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [3, 64, 64], k_desc.layout)
     k_tile_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
     k_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    v_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [5, 64, 64], v_desc.layout)
-    v_tile_ring_full = gl.allocate_shared_memory(gl.int64, [5, 1], barrier)
-    v_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [5, 1], barrier)
+    v_tile_ring = gl.allocate_shared_memory(gl.bfloat16, [4, 64, 64], v_desc.layout)
+    v_tile_ring_full = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
+    v_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
     q_tile_0_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 64], q_desc.layout)
     q_tile_0_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
     q_tile_1_smem = gl.allocate_shared_memory(gl.bfloat16, [64, 64], q_desc.layout)
     q_tile_1_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
-    # turn_0: after s.0, acc.1 may be issued
+    # turn_0: after s.1, acc.0 may be issued
     turn_0 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    # turn_1: after s.1, acc.0 may be issued
+    # turn_1: after s.0, acc.1 may be issued
     turn_1 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
     for slot in gl.static_range(3):
         mbarrier.init(k_tile_ring_full.index(slot), count=1)
     for slot in gl.static_range(3):
         mbarrier.init(k_tile_ring_empty.index(slot), count=2)
-    for slot in gl.static_range(5):
+    for slot in gl.static_range(4):
         mbarrier.init(v_tile_ring_full.index(slot), count=1)
-    for slot in gl.static_range(5):
+    for slot in gl.static_range(4):
         mbarrier.init(v_tile_ring_empty.index(slot), count=2)
     for slot in gl.static_range(1):
         mbarrier.init(q_tile_0_smem_full.index(slot), count=1)
