@@ -24,7 +24,7 @@ from twill.machine import load as load_machine
 from twill.schedule import files
 from twill.schedule.checker import check
 from twill.schedule.render import render
-from twill.schedule.schedule import Schedule
+from twill.schedule.schedule import WITHIN_LEARNT_LIMITS, Schedule
 
 if TYPE_CHECKING:
     from twill.frontend.source import KernelSource
@@ -189,7 +189,7 @@ def resolve(schedule: Schedule, time_limit: float) -> Schedule:
         return replace(schedule, placements={})
     with ctrl_c_stops() as stop:
         solved = solve(schedule.problem, time_limit=time_limit, stop=stop)
-    reason = f"{solved.reason}, within the limits that the machine code asked for"
+    reason = solved.reason + WITHIN_LEARNT_LIMITS
     return replace(solved, reason=reason, provenance=schedule.provenance)
 
 

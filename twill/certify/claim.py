@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from twill.certify.bounds import Bounds, through
-from twill.schedule.schedule import Schedule
+from twill.schedule.schedule import WITHIN_LEARNT_LIMITS, Schedule
 
 _UNIT = re.compile(r"ResMII of unit (?P<unit>.+?)(?: \(ops .*\))?")
 _CYCLE = re.compile(r"RecMII of cycle (?P<ops>.+)")
@@ -18,7 +18,7 @@ def false_reason(schedule: Schedule, bounds: Bounds) -> str:
 
     A reason that says intervals were refuted is checked for its numbers here, and by the refutation itself.
     """
-    claim, reason = schedule.lower_bound, schedule.reason
+    claim, reason = schedule.lower_bound, schedule.reason.removesuffix(WITHIN_LEARNT_LIMITS)
     if schedule.status not in ("optimal", "feasible"):
         return ""
     if match := _UNIT.fullmatch(reason):

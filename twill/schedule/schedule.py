@@ -8,6 +8,9 @@ from typing import Literal
 
 from twill.schedule.problem import Problem
 
+WITHIN_LEARNT_LIMITS = ", within the limits that the machine code asked for"
+"""Ends the reason of a schedule whose problem got tighter limits after ptxas."""
+
 Status = Literal["optimal", "feasible", "infeasible", "unknown"]
 
 
