@@ -75,9 +75,12 @@ class Row:
 
 
 def rows_of(kernel: str, decided: Plan, code: MachineCode) -> list[Row]:
-    """A row for each consumer role. Raises ValueError when the code does not show the plan's roles."""
+    """A row for each consumer role with MMAs in its loop; none where nvdisasm cannot count live registers.
+
+    Raises ValueError when the code shows other roles than the plan's.
+    """
     pairs = matched(decided, code)
-    if not pairs:
+    if code.roles and not pairs:
         raise ValueError(f"{kernel}: the machine code does not show the roles of the plan")
     schedule = decided.schedule
     lives = register_lives(schedule)
@@ -88,7 +91,7 @@ def rows_of(kernel: str, decided: Plan, code: MachineCode) -> list[Row]:
             found.live_in_loop, found.live, found.highest, found.spill_bytes,
         )
         for role, found in pairs
-        if not role.producer
+        if not role.producer and found.live_in_loop
     ]  # fmt: skip
 
 

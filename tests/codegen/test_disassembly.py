@@ -94,3 +94,10 @@ def test_bytes_of_local_memory(opcode, size):
              for text, live in (line if isinstance(line, tuple) else (line, "") for line in KERNEL)
              if text != "LDL R7, [R1]"]  # fmt: skip
     assert roles_of(listing(lines))[1].spill_bytes == size
+
+
+def test_a_loop_over_tiles_around_the_loop_with_a_wgmma_is_not_it():
+    again = KERNEL.index(("LDL R7, [R1]", 150)) + 1
+    tiles = [*KERNEL[:again], ("@P3 BRA `(.L_x_2)", 150), *KERNEL[again:]]
+    _, worker, _ = roles_of(listing(tiles))
+    assert (worker.live, worker.live_in_loop) == (150, 120)

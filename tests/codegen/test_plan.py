@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from twill.codegen.plan import ISOLATION, plan
-from twill.codegen.statements import Arrive, AsyncCopy, For, If, Iteration, Mma, MmaWait, TmaLoad, Wait
+from twill.codegen.statements import Arrive, AsyncCopy, For, If, Iteration, Mma, MmaWait, Tiles, TmaLoad, Wait
 from twill.errors import Unsupported
 from twill.forms import simulated
 from twill.frontend.launch import from_json
@@ -41,11 +41,11 @@ def nbytes(buffer):
 
 
 def events(role, n):
-    """The barrier operations of a role over n iterations, in order: (kind, barrier, iteration)."""
+    """The barrier operations of a role over n iterations (of its first tile), in order: (kind, barrier, iteration)."""
     found = []
 
     def number(at, i):
-        return at.offset + {"first": 0, "index": i, "end": n}[at.base]
+        return at.offset + {"first": 0, "index": i, "end": n, "tile": 0}[at.base]
 
     def holds(conditions, i):
         sides = [(number(c.left, i), c.relation, number(c.right, i)) for c in conditions]
@@ -55,6 +55,8 @@ def events(role, n):
         for s in statements:
             if isinstance(s, If):
                 run(s.then if n >= s.at_least else s.orelse, i)
+            elif isinstance(s, Tiles):
+                run(s.body)
             elif isinstance(s, For):
                 for i in range(s.start, n + s.extra):
                     run(s.body, i)
@@ -169,8 +171,8 @@ def test_isolation_leaves_less_in_flight(name):
     def most(statements, in_flight=0):
         worst = 0
         for s in statements:
-            if isinstance(s, For | If):
-                worst = max(worst, most(s.body if isinstance(s, For) else (*s.then, *s.orelse), in_flight))
+            if isinstance(s, For | If | Tiles):
+                worst = max(worst, most((*s.then, *s.orelse) if isinstance(s, If) else s.body, in_flight))
             elif isinstance(s, Mma):
                 in_flight += 1
                 worst = max(worst, in_flight)

@@ -31,7 +31,7 @@ class RoleCode:
 
     quotas: registers per thread that setmaxnreg gives it, in code order. live: most general registers
     that hold a value still to be read at one instruction (nvdisasm's own analysis). live_in_loop: the
-    same in loops with a wgmma. highest: most registers addressed, the highest register's number plus
+    same in the innermost loops with a wgmma. highest: most registers addressed, the highest register's number plus
     one; a value that a role only keeps for the dispatcher is live in it but not addressed. spill_bytes:
     local memory that its instructions store and load, each counted once.
     """
@@ -101,11 +101,7 @@ def _dispatch(code: list[_Instruction], labels: Mapping[str, int]) -> tuple[set[
 
 
 def _role(code: list[_Instruction], graph: nx.DiGraph, own: list[int]) -> RoleCode:
-    loops = [
-        each
-        for each in nx.strongly_connected_components(graph.subgraph(own))
-        if len(each) > 1 and any(code[at].opcode.startswith("HGMMA") for at in each)
-    ]
+    loops = _innermost(code, graph, set(own))
     return RoleCode(
         instructions=len(own),
         quotas=tuple(
@@ -116,6 +112,16 @@ def _role(code: list[_Instruction], graph: nx.DiGraph, own: list[int]) -> RoleCo
         highest=max((_highest(code[at]) for at in own), default=0),
         spill_bytes=sum(_local_bytes(code[at].opcode) for at in own),
     )
+
+
+def _innermost(code: list[_Instruction], graph: nx.DiGraph, region: set[int]) -> list[set[int]]:
+    """The loops of a region that have a wgmma in no loop of their own: those over tiles are not among them."""
+    found = []
+    for loop in nx.strongly_connected_components(graph.subgraph(region)):
+        if len(loop) > 1 and any(code[at].opcode.startswith("HGMMA") for at in loop):
+            entered = {at for at in loop if not loop.issuperset(graph.predecessors(at))} or {min(loop)}
+            found += _innermost(code, graph, loop - entered) or [loop]
+    return found
 
 
 def _parse(listing: str) -> tuple[list[_Instruction], Mapping[str, int]]:
