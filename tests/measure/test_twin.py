@@ -8,7 +8,7 @@ import torch
 from tests.measure.made_up import stored
 from twill.codegen.gluon import emit
 from twill.codegen.stamps import DETAILS, instrumented
-from twill.codegen.statements import For, If, Stamp
+from twill.codegen.statements import For, If, Stamp, Tiles
 from twill.emulate.verify import loaded, verify_file
 from twill.errors import InputError
 from twill.frontend.launch import from_json
@@ -29,7 +29,7 @@ def variant(name):
 def without_stamps(body):
     found = []
     for statement in body:
-        if isinstance(statement, For):
+        if isinstance(statement, For | Tiles):
             statement = replace(statement, body=without_stamps(statement.body))
         elif isinstance(statement, If):
             then, orelse = without_stamps(statement.then), without_stamps(statement.orelse)
