@@ -369,6 +369,20 @@ EQUIVALENTS = (
         where=_turn_given_in_the_body,
     ),
     Equivalent(
+        ("drop-wait", "move-wait"),
+        "The turn of the same tile, waited for above, is given behind the other group's wait for the same slot, one "
+        "iteration of its loop earlier; it orders the load before it.",
+        r"^mbarrier\.wait\(k_tile_ring_full\.index\(\(([in]) \+ 2\) % 3\), \(\(\1 - 1\) // 3\) & 1\)",
+        modules="^attention_varlen_d64_fp16", role="consumer0", proved=True,
+    ),
+    Equivalent(
+        ("mma-swapped",),
+        "The MMA of the tile that is waited for below is issued above that wait: the turn of this tile, waited for "
+        "above, is given behind the other group's wait for the same slot. Both MMAs are waited for together.",
+        r"^acc = .*v_tile_ring\.index\(\([in] \+ 1\) % 4\)", modules="^attention_varlen_d64_fp16", role="consumer0",
+        proved=True,
+    ),
+    Equivalent(
         ("mma-swapped",),
         "The two MMAs add to accumulators of their own, from tiles that this group has waited for in an earlier "
         "iteration, and are waited for together.",
@@ -441,6 +455,8 @@ EQUIVALENTS = (
             (True, "", r"\w+_ring", "consumer"),
             (False, r"^attention_(d64_causal|(fwd_)?d128(_causal)?)_(fp|bf)16", r"\w+_ring", "consumer"),
             (False, r"^attention_dq_d128_causal_", "v_tile_ring", "consumer0"),
+            (False, r"^attention_varlen_d128_(fp|bf)16", "v_tile_ring", "consumer"),
+            (False, r"^attention_varlen_d64_fp16", "k_tile_ring", "consumer0"),
             (False, r"^attention_dq_d64_(fp|bf)16", "v_tile_ring", "consumer0"),
             (False, r"^attention_dkdv_d64_(fp|bf)16", r"(delta_row|do_tile)_ring", "consumer"),
             (False, r"^attention_dkdv_d64_causal_", "delta_row_ring", "consumer"),
