@@ -52,6 +52,14 @@ def test_the_example_is_made_long_enough(name, trips):
     assert kernel.notes == ()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in PATHS if not name.endswith("_bf16")])
+def test_every_ring_of_a_shipped_kernel_wraps(name):
+    depths = ring_depths(PATHS[name].read_text()).values()
+    kernel = cases.opened(PATHS[name], None, None)
+    assert max(trip.trip_count for trip in kernel.trips) > max(depths, default=0) + 1
+
+
 def test_of_a_causal_kernel_the_longest_thread_block_is_run():
     kernel = cases.opened(PATHS["attention_d64_causal_fp16"], None, (3, 21))
     for trip, programs in zip(kernel.trips, (1, 3), strict=True):

@@ -38,6 +38,14 @@ def test_a_causal_loop_grows_with_its_grid():
     assert largest_trip_count(graph, longer) == 11
 
 
+def test_packed_causal_sequences_grow_with_their_totals_and_the_grid():
+    graph, launch = example("attention_varlen_d128_causal_fp16")
+    longer = lengthened(graph, launch, 7)  # more sequences alone would read behind where the last one begins
+    assert largest_trip_count(graph, longer) >= 7
+    assert longer.scalars["B"] == launch.scalars["B"]
+    assert all(longer.scalars[name] > launch.scalars[name] for name in ("TQ", "TK", "LONGEST"))
+
+
 def test_scalars_that_hold_strides_follow():
     graph, launch = example("matmul_fp16")  # N is also the stride of b's rows, which the old K measured
     longer = lengthened(graph, launch, 20)
