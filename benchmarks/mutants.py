@@ -141,7 +141,7 @@ def _block(module: _Module, role: ast.FunctionDef, block: Sequence[ast.stmt]) ->
         if name:
             yield from (made(*rest) for rest in _slots(module, name, statement))
             edits = _modulo(module, statement)
-            if edits:
+            if edits and any(_indices(statement)):  # else it counts rows, not slots
                 yield made("ring-modulo", "indexed by a depth one less", *edits)
         if name == "gl.allocate_shared_memory":
             depth = module.depths.get(ast.unparse(statement.targets[0]), 0)  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,7 @@ def main(
     if not todo:
         raise click.UsageError("these modules have no mutant of these kinds.")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
-    kept = [] if part or not target.exists() else still_valid(read(target))
-    kept = [row for row in kept if not (again and row["module"] in names)]
+    kept = [] if part or not target.exists() else still_valid(read(target), names if again else ())
     judged = {(row["module"], row["number"]) for row in kept}
     wanted = {*((row["module"], row["number"]) for row in kept), *((name, number) for name, number, _ in todo)}
     todo = [each for each in todo if each[:2] not in judged]
@@ -159,11 +158,11 @@ def digest(name: str) -> str:
     return hashlib.sha256(paths(name)[0].read_bytes()).hexdigest()[:16]
 
 
-def still_valid(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a result whose modules are as they were, explained anew."""
+def still_valid(document: Mapping[str, Any], without: Container[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a result whose modules are as they were, but for those of these names, explained anew."""
     rows = document["results"]["mutants"]
     sources = document["provenance"]["sources"]
-    same = {name for name, was in sources.items() if name in NAMES and digest(name) == was}
+    same = {name for name, was in sources.items() if name in NAMES and digest(name) == was and name not in without}
     return _explained([row for row in rows if row["module"] in same])
 
 
@@ -181,11 +180,11 @@ def explained(document: dict[str, Any]) -> dict[str, Any]:
 
 def _explained(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     sources = {name: paths(name)[0].read_text() for name in {row["module"] for row in rows}}
-    made = {name: mutants(text) for name, text in sources.items()}
+    made = {name: dict(enumerate(mutants(text))) for name, text in sources.items()}
     found = []
     for row in rows:
-        mutant = made[row["module"]][row["number"]]
-        if (mutant.line, mutant.kind, mutant.change) != (row["line"], row["kind"], row["change"]):
+        mutant = made[row["module"]].get(row["number"])
+        if mutant is None or (mutant.line, mutant.kind, mutant.change) != (row["line"], row["kind"], row["change"]):
             raise click.UsageError(f"{row['module']} has other mutants since the run: run it again.")
         why = None
         if row["caught_by"] is None:

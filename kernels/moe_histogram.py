@@ -7,11 +7,11 @@ import triton.language as tl
 import twill
 
 
-def inputs(C=3000, E=16, seed=0):
-    """Launch arguments for C choices of E experts, some of them out of range; the last block is not full."""
+def inputs(C=9000, E=16, seed=0):
+    """Launch arguments for C choices of E experts, some out of range; last block and program are not full."""
     ids = torch.randint(-1, E + 1, (C,), generator=torch.Generator().manual_seed(seed))
     counts = torch.zeros(triton.cdiv(C, 256) * E, dtype=torch.int32)
-    return {"ids": ids, "counts": counts, "C": C, "E": E, "BLOCK": 256, "BC": 32}
+    return {"ids": ids, "counts": counts, "C": C, "E": E, "BLOCK": 256, "SPAN": 4096}
 
 
 def truth(ids, counts, C, E, BLOCK, **_):
@@ -20,18 +20,17 @@ def truth(ids, counts, C, E, BLOCK, **_):
     return {"counts": torch.stack([torch.bincount(b[(b >= 0) & (b < E)], minlength=E) for b in blocks]).flatten()}
 
 
-@twill.kernel(example=inputs, grid=lambda a: (triton.cdiv(a["C"], a["BLOCK"]),), reference=truth)
+@twill.kernel(example=inputs, grid=lambda a: (triton.cdiv(a["C"], a["SPAN"]),), reference=truth)
 @triton.jit
-def moe_histogram(ids, counts, C, E, BLOCK: tl.constexpr, BC: tl.constexpr):
+def moe_histogram(ids, counts, C, E, BLOCK: tl.constexpr, SPAN: tl.constexpr):
     """ids: [C] int64, the experts chosen; counts: [ceil(C / BLOCK), E] int32, zeros before the launch.
 
     counts[b, e] is how many of the choices b * BLOCK to (b + 1) * BLOCK are expert e. Ids outside 0 to E - 1 are not
-    counted. Additions of integers: the same counts in whatever order.
+    counted. Additions of integers: the same counts in whatever order. SPAN: choices of a program, a multiple of BLOCK.
     """
-    block = tl.program_id(0)
-    begin = block * BLOCK
-    end = tl.minimum(begin + BLOCK, C)
-    for c in range(begin, end, BC):
-        at = c + tl.arange(0, BC)
+    begin = tl.program_id(0) * SPAN
+    end = tl.minimum(begin + SPAN, C)
+    for c in range(begin, end, BLOCK):
+        at = c + tl.arange(0, BLOCK)
         expert = tl.load(ids + at, mask=at < end, other=-1)
-        tl.atomic_add(counts + block * E + expert, 1, mask=(expert >= 0) & (expert < E))
+        tl.atomic_add(counts + c // BLOCK * E + expert, 1, mask=(expert >= 0) & (expert < E))

@@ -172,11 +172,11 @@ def machine_code(module: Path, name: str, launch: Launch) -> Check:
 
 def judged(code: MachineCode) -> Check:
     """The rung of machine code that was compiled already."""
-    quotas = "/".join(str(count) for count in code.role_registers)
+    quotas = f"quotas {'/'.join(map(str, code.role_registers))}" if code.role_registers else "one role"
     workers = [role for role in code.roles if role.live_in_loop]
     live = f" ({'/'.join(str(role.live) for role in workers)} live)" if workers else ""
     text = "; ".join(code.problems) or (
-        f"sm_90a on triton {code.triton}: {code.registers} registers at launch, quotas {quotas}{live}, "
+        f"sm_90a on triton {code.triton}: {code.registers} registers at launch, {quotas}{live}, "
         f"0 bytes spilled, {code.stack_bytes} bytes stack, {code.shared_bytes} bytes shared, {code.hgmma} HGMMA"
     )
     data = {

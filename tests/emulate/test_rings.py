@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twill.emulate import cases
-from twill.emulate.rings import allocated, ring_depths, rounds, telling_trips
+from twill.emulate.rings import SHORT, allocated, pipelines, ring_depths, rounds, telling_trips
 from twill.shipped import VARIANTS, module_path
 
 PATHS = {variant.name: module_path(variant) for variant in VARIANTS}
@@ -52,12 +52,20 @@ def test_the_example_is_made_long_enough(name, trips):
     assert kernel.notes == ()
 
 
+def test_a_pipeline_is_filled_and_its_steady_state_run_twice():
+    text = "def consumer0(n, m):\n    if n >= 18:\n        if m >= 5:\n            pass\n    if n >= m:\n        pass\n"
+    assert pipelines(text) == {18}
+    assert telling_trips([], {18}) == {*SHORT, 18, 20}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PATHS if not name.endswith("_bf16")])
-def test_every_ring_of_a_shipped_kernel_wraps(name):
-    depths = ring_depths(PATHS[name].read_text()).values()
+def test_every_ring_of_a_shipped_kernel_wraps_and_every_pipeline_fills(name):
+    text = PATHS[name].read_text()
     kernel = cases.opened(PATHS[name], None, None)
-    assert max(trip.trip_count for trip in kernel.trips) > max(depths, default=0) + 1
+    longest = max(trip.trip_count for trip in kernel.trips)
+    assert longest > max(ring_depths(text).values(), default=0) + 1
+    assert longest > max(pipelines(text), default=0) + 1
 
 
 def test_of_a_causal_kernel_the_longest_thread_block_is_run():
@@ -84,7 +92,7 @@ def test_a_trip_count_is_one_case_whatever_else_is_wanted(wanted):
 def test_a_module_that_cannot_be_parsed_has_no_rings(tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("def f(:\n")
-    assert cases._ring_depths(broken) == {}
+    assert cases._telling_trips(broken) == telling_trips(()) == set(SHORT)
 
 
 def test_an_example_whose_tensors_do_not_follow_stays_short(tmp_path):

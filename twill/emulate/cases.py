@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twill.emulate import updates
-from twill.emulate.rings import ring_depths, rounds, telling_trips
+from twill.emulate.rings import pipelines, ring_depths, telling_trips
 from twill.errors import CheckFailed, InputError
 from twill.ir.arithmetic import arithmetic
 from twill.shipped import found_schedule
@@ -123,9 +123,10 @@ class Opened:
 def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int] | None) -> Opened:
     """The kernel of a generated module, and how to reach the wanted trip counts.
 
-    trip_counts: None for those that take every ring of the module round, and the example's own if it is small. A trip
-    count is reached in one way, whichever others are wanted: with smaller arguments of the example, made so long
-    that the deepest ring is used twice and once more; only beyond that with a longer example of its own.
+    trip_counts: None for those that take every ring of the module round and fill its pipelines, and the example's own
+    if it is small. A trip count is reached in one way, whichever others are wanted: with smaller arguments of the
+    example, made so long that every ring is used twice and once more and every pipeline's steady state is run; only
+    beyond that with a longer example of its own.
     """
     from twill.frontend.materialize import materialize
     from twill.frontend.stored import stored_kernel
@@ -141,11 +142,11 @@ def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int]
             location=str(path),
         )
     graph, launch = kernel
-    depths = set(_ring_depths(module).values())
+    shown = _telling_trips(module)
     own = largest_trip_count(graph, launch)
-    telling = telling_trips(depths) | ({own} if own <= _LONGEST_EXAMPLE else set())
+    telling = shown | ({own} if own <= _LONGEST_EXAMPLE else set())
     wanted = telling if trip_counts is None else set(trip_counts)
-    launch = _most_telling(graph, launch, telling, rounds(depths))
+    launch = _most_telling(graph, launch, telling, max(shown))
     reach = largest_trip_count(graph, launch)
     trips = reachable_trips(graph, launch, {count for count in wanted if count <= reach})
     longer = {}
@@ -224,12 +225,13 @@ def _stays_inside(graph: Graph, launch: Launch) -> bool:
     return True
 
 
-def _ring_depths(module: Path) -> dict[str, int]:
-    """Of the module's rings; none where it cannot be read or parsed, which loading it will say."""
+def _telling_trips(module: Path) -> set[int]:
+    """Of the module's rings and pipelines; without any where it cannot be read or parsed, which loading it will say."""
     try:
-        return ring_depths(module.read_text())
+        text = module.read_text()
+        return telling_trips(ring_depths(text).values(), pipelines(text))
     except (OSError, UnicodeDecodeError, SyntaxError):
-        return {}
+        return telling_trips(())
 
 
 def _case(

@@ -1,4 +1,4 @@
-"""The rings of an emitted module, and the trip counts that take every one of them round."""
+"""The rings and pipelines of an emitted module, and the trip counts that take the former round and fill the latter."""
 
 from __future__ import annotations
 
@@ -41,11 +41,26 @@ def rounds(depths: Iterable[int]) -> int:
     return max(2 * depth + 1, depth * (depth - 1) + 1)
 
 
-def telling_trips(depths: Iterable[int]) -> set[int]:
-    """Trip counts at which a fault in a phase or a slot of rings of these depths shows.
+def pipelines(text: str) -> set[int]:
+    """The trip counts from which on a role of an emitted module runs its pipeline, and not an iteration at a time: the
+    numbers k of its branches `if n >= k`. Raises SyntaxError when `text` is not Python."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.If(
+                test=ast.Compare(left=ast.Name(id="n"), ops=[ast.GtE()], comparators=[ast.Constant(value=int(least))])
+            ):
+                found.add(least)
+    return found
+
+
+def telling_trips(depths: Iterable[int], pipelines: Iterable[int] = ()) -> set[int]:
+    """Trip counts at which a fault in a phase or a slot of rings of these depths, or in a pipeline, shows.
 
     The short ones; for each depth, two more than it, so that the last two iterations and what follows the loop lie
-    in the ring's second use, of phase 1; and `rounds`, so that every slot is used in phase 0 again.
+    in the ring's second use, of phase 1; and `rounds`, so that every slot is used in phase 0 again. Each pipeline's
+    least, and two more, so that its steady state is run twice.
     """
-    depths = set(depths)
-    return {*SHORT, *(depth + 2 for depth in depths), rounds(depths)}
+    depths, pipelines = set(depths), set(pipelines)
+    around = {*(depth + 2 for depth in depths), rounds(depths)}
+    return {*SHORT, *around, *pipelines, *(least + 2 for least in pipelines)}
