@@ -28,7 +28,7 @@ def inputs(H=2, G=1, M=256, N=256, D=64, CAUSAL=False, dtype="fp16", seed=0):
         "q": q, "k": k, "v": v, "do": do, "lse": scores.logsumexp(-1).float(), "delta": delta.float(),
         "dq": torch.zeros(H * G, M, D), "dk": torch.empty_like(k), "dv": torch.empty_like(v),
         "H": H, "G": G, "M": M, "N": N, "scale": scale,
-        "D": D, "BLOCK_M": 64, "BLOCK_N": 128, "CAUSAL": CAUSAL,
+        "D": D, "BLOCK_M": 32 if CAUSAL else 64, "BLOCK_N": 128, "CAUSAL": CAUSAL,
     }  # fmt: skip
 
 
@@ -102,8 +102,9 @@ def attention_backward(
         m = t
         row = head * G * M + t
         if CAUSAL:
-            m = first + t % span
-            row = (head * G + t // span) * M + m
+            g = t // span
+            m = first + t - g * span
+            row = (head * G + g) * M + m
         q_tile = q_desc.load([row, 0])
         do_tile = do_desc.load([row, 0])
         lse_row = lse_desc.load([0, row]) * log2_e
@@ -116,9 +117,9 @@ def attention_backward(
         dv_acc = tl.dot(p.to(do_tile.dtype), do_tile, dv_acc)
         ds = (p * (dp - delta_row)).to(q_tile.dtype)
         dk_acc = tl.dot(ds, q_tile, dk_acc)
-        dq_part = tl.dot(ds.T, k_tile)
+        dq_part = tl.dot(k_tile.T, ds)  # [D, BLOCK_M]
         # The scalar part of the address comes first: what is left of it is the same in every iteration.
-        tl.atomic_add(dq + row * D + offs_m[:, None] * D + offs_d[None, :], dq_part, sem="relaxed")
+        tl.atomic_add(dq + row * D + offs_m[None, :] * D + offs_d[:, None], dq_part, sem="relaxed")
 
     dv_desc.store([key, 0], dv_acc.to(k_tile.dtype))
     dk_desc.store([key, 0], (dk_acc * scale).to(k_tile.dtype))

@@ -52,3 +52,42 @@ def test_a_store_that_the_tensor_core_may_not_see_is_caught(saved, tmp_path):
 def test_a_tile_read_untransposed_is_caught(saved, tmp_path):
     copy = broken(saved[1], tmp_path, "_stage.permute([1, 0])", "_stage.reshape([64, 128])")
     assert not verify_file(copy, seeds=(0,), trip_counts=[4], programs=1).passed
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    compiled = twill.compile(KERNEL.with_name("shared_products.py"), tune=False, subtiles=1)
+    folder = tmp_path_factory.mktemp("shared")
+    compiled.save(folder)
+    return compiled, folder / f"{compiled.stem}.py"
+
+
+def test_what_one_product_reads_from_shared_memory_the_other_reads_there_too(shared):
+    compiled, module = shared
+    text = module.read_text()
+    (stage,) = (op.id for op in compiled.schedule.problem.ops if op.id.endswith(".stage"))
+    readers = {dep.dst for dep in compiled.schedule.problem.deps if dep.src == stage}
+    assert readers == {"total", "part"}
+    buffer = f"{stage.removesuffix('.stage')}_stage"
+    assert f"warpgroup_mma({buffer}, " in text
+    assert f".permute([1, 0]), {buffer}, " in text
+    assert "DotOperandLayout" not in text
+    assert compiled.code is not None
+    assert not compiled.code.problems
+
+
+def test_both_products_equal_float64_under_every_seed(shared):
+    report = verify_file(shared[1], seeds=(0, 1), trip_counts=[0, 1, 2, 4], programs=1)
+    assert report.passed, report.summary()
+
+
+def test_a_tile_overwritten_while_a_product_reads_it_is_caught(shared, tmp_path):
+    """Without the wait before the store, the tensor core reads half of one tile and half of the next."""
+    lines = shared[1].read_text().splitlines(keepends=True)
+    stores = [at for at, line in enumerate(lines) if "_stage.store(" in line and "_desc" not in line]
+    removed = [
+        max(at for at in range(store) if "warpgroup_mma_wait(" in lines[at]) for store in stores[1:]
+    ]  # of the first store there is nothing to wait for
+    text = "".join(line for at, line in enumerate(lines) if at not in removed)
+    copy = broken(shared[1], tmp_path, "".join(lines), text)
+    assert not verify_file(copy, seeds=(0, 1), trip_counts=[2, 4], programs=1).passed

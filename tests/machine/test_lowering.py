@@ -184,6 +184,21 @@ def test_right_operand_from_registers_is_staged():
     assert found["next", "s16", 1].blocking
 
 
+def test_a_tile_in_shared_memory_for_one_product_is_read_there_by_all():
+    body = STATE + """
+    %zt = constant {value = 0.0} : f32[64, 128]
+    %again = dot %s16, %b, %zt {precision = "tf32"} : f32[64, 128]
+    descriptor_store %o, %c0, %n, %again
+"""
+    problem = lower(loop(body, after=STORE_OUT), HOPPER, 8)
+    found = deps(problem)
+    assert ("s16", "again", 0) not in found
+    assert found["s16.stage", "again", 0].latency == problem.op("s16.stage").latency
+    assert found["again", "s16.stage", 1].blocking
+    alone = lower(loop(body.replace("dot %a, %st, %zs", "dot %a, %a, %zs"), after=STORE_OUT), HOPPER, 8)
+    assert ("s16", "again", 0) in deps(alone)
+
+
 def test_accumulator_that_others_read_later_is_not_overwritten():
     body = MATMUL + "descriptor_store %o, %c0, %n, %acc"
     found = deps(lower(loop(body, after=STORE_OUT), HOPPER, 8))

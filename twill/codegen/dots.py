@@ -33,11 +33,13 @@ class Dots:
         a, b, c = op.operands
         require_precision(worker.kernel, op)
         layout = accumulator(op.result.type, worker.kernel.types[a], worker.warps)
-        left: Expr | None = self.operands.tile(a, site) or self._staged_left(op)
+        moved = worker.staged_operands(op)
+        staged = {at: Tile(self._buffer(value), views=views) for at, (_, value, views) in moved.items()}
+        left: Expr | None = self.operands.tile(a, site) or staged.get(0)
         fed = left is None
         if left is None:
             left = self.operands.value(a, Operand(layout, k_width(worker.kernel.types[a])), site)
-        right = self.operands.tile(b, site) or self._staged(op, b, site)
+        right = self.operands.tile(b, site) or staged.get(1) or self._staged(op, b, site)
         require_contiguous_k(worker.kernel, op, left, right)
         before = self._accumulator(c, layout, site)
         out += self._isolate_before(fed)
@@ -50,26 +52,22 @@ class Dots:
         out += self._isolate_after(fed)
 
     def stage(self, step: str, site: Site) -> None:
-        """Put a left operand into shared memory for the dots that read it transposed, once they are done with it."""
+        """Put an operand into shared memory for the dots that read it there, once the last ones are done with it."""
         worker = self.worker
         value = worker.staged[step]
         stored = self.operands.value(value, None, site)
         for ops in worker.ops.values():
             for op in ops:
-                if op.opcode == "dot" and worker.staged_left(op) == (step, value):
+                if op.opcode == "dot" and any(found[0] == step for found in worker.staged_operands(op).values()):
                     site.out.extend(self.flights.retire(op.result.name))
-        buffer = worker.kernel.stage_buffer(f"{worker.kernel.identifier(value)}_stage", worker.kernel.types[value])
-        worker.parameters.add(buffer)
-        site.out.append(StoreTile(Tile(buffer), stored))
+        site.out.append(StoreTile(Tile(self._buffer(value)), stored))
 
-    def _staged_left(self, op: Op) -> Tile | None:
-        """The transposed left operand that an earlier step has put into shared memory."""
-        found = self.worker.staged_left(op)
-        if found is None:
-            return None
-        order = self.worker.kernel.body[op.operands[0]].attributes["order"]
-        assert isinstance(order, tuple)
-        return Tile(f"{self.worker.kernel.identifier(found[1])}_stage", views=(("permute", order),))
+    def _buffer(self, value: str) -> str:
+        """The staging buffer of a value that the loop computes."""
+        kernel = self.worker.kernel
+        name = kernel.stage_buffer(f"{kernel.identifier(value)}_stage", kernel.types[value])
+        self.worker.parameters.add(name)
+        return name
 
     def _isolate_before(self, fed: bool) -> list[Stmt]:
         """From level 1 an MMA that reads registers is alone among MMAs; from level 3 every one is."""
@@ -82,15 +80,9 @@ class Dots:
         return self.flights.drain() if apart else []
 
     def _staged(self, op: Op, name: str, site: Site) -> Tile:
-        """A right operand computed in registers, put into shared memory once every earlier reader is done."""
+        """A right operand in registers since before the loop, put into shared memory once earlier readers are done."""
         kernel = self.worker.kernel
-        views: tuple[tuple[str, tuple[int, ...]], ...] = ()
-        source = kernel.body.get(name)
-        if source is not None and source.opcode == "trans":
-            order = source.attributes["order"]
-            assert isinstance(order, tuple)
-            views = (("permute", order),)
-            name = source.operands[0]
+        name, views = self.worker.transposed(name)
         value = self.operands.value(name, None, site)
         site.out.extend(self.flights.drain())
         buffer = kernel.stage_buffer(f"{kernel.identifier(op.result.name)}_stage", kernel.types[name])

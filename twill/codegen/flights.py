@@ -78,9 +78,14 @@ class Flights:
         return self._land(len(self.now) - crossing, keep=crossing)
 
     def _land(self, count: int, *, keep: bool) -> list[Stmt]:
-        """Wait for the first `count` flights, naming what they made (with `keep`, what the others make too)."""
+        """Wait for the first `count` flights, naming what they made (with `keep`, what the others make too).
+
+        What later ones took over has no name of its own: a wait for that alone names what these make.
+        """
         done, self.now = self.now[:count], self.now[count:]
-        named = [flight.value for flight in done if flight.alive] + [flight.value for flight in self.now if keep]
+        named = [flight.value for flight in done if flight.alive]
+        keep = keep or (bool(done) and not named)
+        named += [flight.value for flight in self.now if keep and flight.alive]
         targets = tuple(dict.fromkeys(self.worker.variable(value) for value in named))
         landings = tuple(Landing(flight.value, flight.iteration, flight.present) for flight in done)
         out: list[Stmt] = [MmaWait(len(self.now), targets, landings)] if targets else []
@@ -96,7 +101,7 @@ class Flights:
         """
         kernel = self.worker.kernel
         op = kernel.body[flight.value]
-        if not flight.alive or kernel.tile_load(op.operands[0]) is None:
+        if not flight.alive or flight.fed:
             return False
         if any(barrier.depth < 2 for barrier in flight.releases):
             return False

@@ -36,9 +36,10 @@ class Site:
 
 
 def _read(worker: Worker, op: Op) -> list[str]:
-    """What an op reads itself; a left operand put into shared memory for it is read by the step that does that."""
-    if op.opcode == "dot" and worker.staged_left(op) is not None:
-        op = replace(op, operands=op.operands[1:])
+    """What an op reads itself; an operand put into shared memory for it is read by the step that does that."""
+    if op.opcode == "dot":
+        staged = worker.staged_operands(op)
+        op = replace(op, operands=tuple(name for at, name in enumerate(op.operands) if at not in staged))
     return worker.kernel.reached(op)
 
 

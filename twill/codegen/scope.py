@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from twill.codegen.names import legal
-from twill.codegen.statements import DONE, Apply, Expr, Index, Iteration, Literal, Name
+from twill.codegen.statements import DONE, Apply, Expr, Index, Iteration, Literal, Name, Views
 from twill.errors import Unsupported
 from twill.ir.graph import Graph, Op, Type
 from twill.ir.opcodes import FETCHES
@@ -87,7 +87,7 @@ class Kernel:
         suffix = "ring" if load.result.name in self.body else "smem"
         return f"{self.identifier(load.result.name)}_{suffix}"
 
-    def tile_load(self, name: str) -> tuple[Op, tuple[tuple[str, tuple[int, ...]], ...]] | None:
+    def tile_load(self, name: str) -> tuple[Op, Views] | None:
         """What fetches the tile behind a value seen through views (transposes, reshapes), else None."""
         views: list[tuple[str, tuple[int, ...]]] = []
         op = self.producers.get(name)

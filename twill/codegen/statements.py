@@ -86,6 +86,9 @@ class Convert:
     layout: Layout
 
 
+Views = tuple[tuple[str, tuple[int, ...]], ...]  # (what, its order or shape), in the order they are taken
+
+
 @dataclass(frozen=True)
 class Tile:
     """A buffer in shared memory seen through views; a ring (depth > 0) at the slot of `iteration`.
@@ -96,7 +99,7 @@ class Tile:
     buffer: str
     depth: int = 0
     iteration: Iteration | None = None
-    views: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    views: Views = ()
     since: str = ""
 
 

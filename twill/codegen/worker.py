@@ -6,7 +6,7 @@ from twill.codegen.layouts import Layout, Slice, infer
 from twill.codegen.pipeline import Stream
 from twill.codegen.role import Role
 from twill.codegen.scope import Kernel
-from twill.codegen.statements import TILE, Barrier, Iteration
+from twill.codegen.statements import TILE, Barrier, Iteration, Views
 from twill.errors import Unsupported
 from twill.ir.graph import Op
 
@@ -31,8 +31,9 @@ class Worker(Role):
             step: value
             for ops in self.ops.values()
             for op in ops
-            if op.opcode == "dot" and (found := self.staged_left(op)) is not None
-            for step, value in (found,)
+            if op.opcode == "dot"
+            for found in self.staged_operands(op).values()
+            for step, value in (found[:2],)
         }
         self._infer_homes()
 
@@ -51,24 +52,38 @@ class Worker(Role):
         ]
         self.homes = infer(kernel.graph, (*body, *outside), yielded, self.warps)
 
-    def staged_left(self, dot: Op) -> tuple[str, str] | None:
-        """The scheduled op that puts the left operand of a dot into shared memory, and the value it puts there.
+    def staged_operands(self, dot: Op) -> dict[int, tuple[str, str, Views]]:
+        """Of each operand that a scheduled op puts into shared memory for the dot: that op, the value, views of it.
 
-        None where wgmma takes that operand as it is: loaded, or from registers untransposed.
+        Without those that wgmma takes as they are: loaded, or a left one from registers untransposed.
+        Raises Unsupported for one that no scheduled op puts there.
         """
-        trans = self.kernel.body.get(dot.operands[0])
-        if trans is None or trans.opcode != "trans" or self.kernel.tile_load(trans.result.name) is not None:
-            return None
-        problem = self.kernel.schedule.problem
-        value, member = trans.operands[0], self.kernel.member_of(dot)
-        for dep in problem.deps:
-            if dep.dst == member and not dep.distance and dep.src.startswith(f"{value}.stage"):
-                return dep.src, value
-        raise Unsupported(
-            f"the left operand of this dot is `{value}` transposed, which is not computed in the same iteration.",
-            hint="Transpose what the iteration itself computes.",
-            location=dot.location,
-        )
+        problem, member = self.kernel.schedule.problem, self.kernel.member_of(dot)
+        steps = {dep.src for dep in problem.deps if dep.dst == member and not dep.distance}
+        found: dict[int, tuple[str, str, Views]] = {}
+        for position, name in enumerate(dot.operands[:2]):
+            if self.kernel.tile_load(name) is not None:
+                continue
+            value, views = self.transposed(name)
+            step = next((step for step in sorted(steps) if step.startswith(f"{value}.stage")), None)
+            if step is not None:
+                found[position] = step, value, views
+            elif position == 0 and views:
+                raise Unsupported(
+                    f"the left operand of this dot is `{value}` transposed, which is not computed in the loop.",
+                    hint="Transpose what the iteration itself computes.",
+                    location=dot.location,
+                )
+        return found
+
+    def transposed(self, name: str) -> tuple[str, Views]:
+        """The value that `name` is, or of which it is a transpose, and the views that make it that."""
+        source = self.kernel.body.get(name)
+        if source is None or source.opcode != "trans":
+            return name, ()
+        order = source.attributes["order"]
+        assert isinstance(order, tuple)
+        return source.operands[0], (("permute", order),)
 
     def computes(self, value: str) -> bool:
         """This role makes the value, in the loop."""

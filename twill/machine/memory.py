@@ -75,19 +75,27 @@ def invariant_operands(flow: Dataflow) -> list[str]:
 
 
 def staged_uses(flow: Dataflow, machine: Machine) -> list[Use]:
-    """The uses by dots of tiles computed in registers that the tensor core can only read from shared memory.
+    """The uses by dots of tiles computed in registers that the tensor core reads from shared memory.
 
-    wgmma and tcgen05 read B from shared memory; wgmma's A may come from registers, unless it is transposed.
+    wgmma and tcgen05 read B from there; wgmma's A may come from registers, unless it is transposed. A tile that is
+    there for another dot is read there by all: registers that an MMA reads are not free before it is done.
     """
-    found = []
-    for i in flow.active:
-        if flow.body[i].opcode == "dot":
-            for use in flow.operands(i):
-                in_registers = flow.body[use.producer].opcode not in FETCHES
-                movable = use.position == 0 and not use.source.transposed and not machine.has_tensor_memory
-                if in_registers and use.position < 2 and not movable:
-                    found.append(use)
-    return found
+    uses = [
+        use
+        for i in flow.active
+        if flow.body[i].opcode == "dot"
+        for use in flow.operands(i)
+        if use.position < 2 and flow.body[use.producer].opcode not in FETCHES
+    ]
+
+    def tile(use: Use) -> tuple[str, int, int | None]:
+        return use.source.value, use.source.distance, flow.body[use.consumer].subtile
+
+    def movable(use: Use) -> bool:
+        return use.position == 0 and not use.source.transposed and not machine.has_tensor_memory
+
+    there = {tile(use) for use in uses if not movable(use)}
+    return [use for use in uses if tile(use) in there]
 
 
 def static_tmem_columns(flow: Dataflow) -> int:

@@ -10,7 +10,7 @@ Roles:
 
 Rings:
   q_tile_ring: 4 x [64, 64] f16
-  do_tile_ring: 4 x [64, 64] f16
+  do_tile_ring: 3 x [64, 64] f16
   lse_row_ring: 2 x [1, 64] f32
   delta_row_ring: 2 x [1, 64] f32
 
@@ -18,12 +18,12 @@ Steady state, one II:
            0                     320                   640                   960
        TC |<dv_acc #1 --][dp #2 ----------][dq_part #1 -----][dk_acc #1 -----][s #3 -----------]2vv|
       SFU |..............[p #2 -----------------------------]......................................|
-      ALU |.[p_4 #2 ]...........................................[ds_3 #2 ---].2VVVV..3l............|
-      TMA |[q_tile #3 ----]dL[do_tile #3 ---]......................................................|
-      LSU |.[store@29 #0 ---------------------------------------------------]......E...[t #2 --]e..|
-  group 0 |3Q..............dL3D....................................................................|
-  group 1 |.[p_4 #2 ]....[p #2 -----------------------------]K..[ds_3 #2 ---].3S2VVE.3l[t #2 --]ve.|
-          | [T #0 --]    2a                1q                                                      |
+      ALU |.[p_4 #2 ]..........................................[ds_3 #2 ----].....2VVVV.........3l.|
+      TMA |[q_tile #3 ----]dL.................[do_tile #3 ---].....................................|
+      LSU |.[store@28 #0 ---------------------------------------------------].....[t #2 --]eE......|
+  group 0 |3Q..............dL.................3D...................................................|
+  group 1 |.[p_4 #2 ]....[p #2 -----------------------------]K.[ds_3 #2 ----].3S..[t #2 --]eE...v3l|
+          | [T #0 --]    2a                1q                                     2VVVV            |
 """
 
 import torch
@@ -43,12 +43,12 @@ tma_load = getattr(tma, "async_load", None) or tma.async_copy_global_to_shared
 tma_store = getattr(tma, "async_store", None) or tma.async_copy_shared_to_global
 DEVICE_TYPE = "cpu" if triton.__version__.endswith("+twill") else "cuda"  # the emulator's is the CPU
 
-BLOCKED_64x1_W8: gl.constexpr = gl.constexpr(gl.BlockedLayout(size_per_thread=[1, 1], threads_per_warp=[32, 1], warps_per_cta=[8, 1], order=[1, 0]))
-ROWS_OF_BLOCKED_64x1_W8: gl.constexpr = gl.constexpr(gl.SliceLayout(1, BLOCKED_64x1_W8.value))
+BLOCKED_1x64_W8: gl.constexpr = gl.constexpr(gl.BlockedLayout(size_per_thread=[1, 2], threads_per_warp=[1, 32], warps_per_cta=[8, 1], order=[1, 0]))
+COLUMNS_OF_BLOCKED_1x64_W8: gl.constexpr = gl.constexpr(gl.SliceLayout(0, BLOCKED_1x64_W8.value))
 MMA_64_W8: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[8, 1], instr_shape=[16, 64, 16]))
 LEFT_OF_MMA_64_W8: gl.constexpr = gl.constexpr(gl.DotOperandLayout(0, MMA_64_W8.value, 2))
 MMA_32x2_W8: gl.constexpr = gl.constexpr(gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 2], instr_shape=[16, 32, 16]))
-COLUMNS_OF_MMA_32x2_W8: gl.constexpr = gl.constexpr(gl.SliceLayout(0, MMA_32x2_W8.value))
+ROWS_OF_MMA_32x2_W8: gl.constexpr = gl.constexpr(gl.SliceLayout(1, MMA_32x2_W8.value))
 DS_3_STAGE_LAYOUT: gl.constexpr = gl.constexpr(gl.NVMMASharedLayout.get_default_for([128, 64], gl.float16))
 DV_DESC_0_STAGE_LAYOUT: gl.constexpr = gl.constexpr(gl.NVMMASharedLayout.get_default_for([128, 64], gl.float16))
 DK_DESC_0_STAGE_LAYOUT: gl.constexpr = gl.constexpr(gl.NVMMASharedLayout.get_default_for([128, 64], gl.float16))
@@ -73,7 +73,7 @@ def consumer0(
     mul3 = G * M
     row2 = head * G
     row = row2 * M
-    mul = gl.expand_dims(gl.arange(0, 64, layout=ROWS_OF_BLOCKED_64x1_W8), 1) * gl.full([64, 1], 64, gl.int32, BLOCKED_64x1_W8)
+    mul = gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_BLOCKED_1x64_W8), 0) * gl.full([1, 64], 64, gl.int32, BLOCKED_1x64_W8)
     dk_acc = gl.full([128, 64], 0.0, gl.float32, MMA_64_W8)
     dv_acc = gl.full([128, 64], 0.0, gl.float32, MMA_64_W8)
     n = gl.cdiv(mul3, 64)
@@ -82,12 +82,12 @@ def consumer0(
         # s on TC: stage 0, slot 978
         mbarrier.wait(q_tile_ring_full.index(0), 0)
         s = warpgroup_mma(k_tile_smem, q_tile_ring.index(0).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
-        # lse_row.read on LSU: stage 0, slot 1043
-        # lse_row_1 on ALU: stage 0, slot 1074
+        # delta_row.read on LSU: stage 0, slot 1166
+        # lse_row.read on LSU: stage 0, slot 1168
+        # lse_row_1 on ALU: stage 0, slot 1235
         mbarrier.wait(lse_row_ring_full.index(0), 0)
         lse_row = lse_row_ring.index(0).load(MMA_64_W8) * gl.full([1, 64], 1.44269502, gl.float32, MMA_64_W8)
         mbarrier.arrive(lse_row_ring_empty.index(0), count=1)
-        # delta_row.read on LSU: stage 0, slot 1234
         # p_4 on ALU: stage 1, slot 14
         s = warpgroup_mma_wait(0, deps=[s])
         p = s * scale_log2
@@ -97,7 +97,7 @@ def consumer0(
         dp = warpgroup_mma(v_tile_smem, do_tile_ring.index(0).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
         # p on SFU: stage 1, slot 210
         p3 = gl.exp2(p2)
-        # ds_3 on ALU: stage 1, slot 775
+        # ds_3 on ALU: stage 1, slot 763
         dp = warpgroup_mma_wait(0, deps=[dp])
         mbarrier.wait(delta_row_ring_full.index(0), 0)
         ds = dp - delta_row_ring.index(0).load(MMA_64_W8)
@@ -108,20 +108,20 @@ def consumer0(
         # s on TC: stage 0, slot 978
         mbarrier.wait(q_tile_ring_full.index(1), 0)
         s = warpgroup_mma(k_tile_smem, q_tile_ring.index(1).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
-        # dv_acc_1 on ALU: stage 1, slot 979
-        dv_acc2 = p3.to(gl.float16)
-        # lse_row.read on LSU: stage 0, slot 1043
-        # lse_row_1 on ALU: stage 0, slot 1074
-        mbarrier.wait(lse_row_ring_full.index(1), 0)
-        lse_row = lse_row_ring.index(1).load(MMA_64_W8) * gl.full([1, 64], 1.44269502, gl.float32, MMA_64_W8)
-        mbarrier.arrive(lse_row_ring_empty.index(1), count=1)
-        # ds_3.stage on LSU: stage 1, slot 1106
+        # ds_3.stage on LSU: stage 1, slot 1038
         ds_3_stage.store(ds3)
         fence_async_shared()
+        # dv_acc_1 on ALU: stage 1, slot 1038
+        dv_acc2 = p3.to(gl.float16)
+        # delta_row.read on LSU: stage 0, slot 1166
+        # lse_row.read on LSU: stage 0, slot 1168
         # dv_acc on TC: stage 1, slot 1234
         s = warpgroup_mma_wait(0, deps=[s])
         dv_acc = warpgroup_mma(gl.convert_layout(dv_acc2, LEFT_OF_MMA_64_W8), do_tile_ring.index(0), dv_acc, is_async=True)
-        # delta_row.read on LSU: stage 0, slot 1234
+        # lse_row_1 on ALU: stage 0, slot 1235
+        mbarrier.wait(lse_row_ring_full.index(1), 0)
+        lse_row = lse_row_ring.index(1).load(MMA_64_W8) * gl.full([1, 64], 1.44269502, gl.float32, MMA_64_W8)
+        mbarrier.arrive(lse_row_ring_empty.index(1), count=1)
         # p_4 on ALU: stage 1, slot 14
         p = s * scale_log2
         p2 = p - lse_row
@@ -133,90 +133,91 @@ def consumer0(
         # p on SFU: stage 1, slot 210
         p3 = gl.exp2(p2)
         # dq_part on TC: stage 2, slot 466
-        dq_part = warpgroup_mma(ds_3_stage.permute([1, 0]), k_tile_smem, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
+        dq_part = warpgroup_mma(k_tile_smem.permute([1, 0]), ds_3_stage, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
         # dk_acc on TC: stage 2, slot 722
-        dp, dq_part = warpgroup_mma_wait(0, deps=[dp, dq_part])
-        dk_acc = warpgroup_mma(gl.convert_layout(ds3, LEFT_OF_MMA_64_W8), q_tile_ring.index(0), dk_acc, is_async=True)
-        # ds_3 on ALU: stage 1, slot 775
+        dk_acc = warpgroup_mma(ds_3_stage, q_tile_ring.index(0), dk_acc, is_async=True)
+        # ds_3 on ALU: stage 1, slot 763
+        dp = warpgroup_mma_wait(2, deps=[dp])
         mbarrier.wait(delta_row_ring_full.index(1), 0)
         ds = dp - delta_row_ring.index(1).load(MMA_64_W8)
         mbarrier.arrive(delta_row_ring_empty.index(1), count=1)
         ds2 = p3 * ds
         ds3 = ds2.to(gl.float16)
-        dk_acc = warpgroup_mma_wait(0, deps=[dk_acc])
-        mbarrier.arrive(q_tile_ring_empty.index(0), count=1)
+        dq_part, dk_acc = warpgroup_mma_wait(1, deps=[dq_part, dk_acc])
         # steady state
         for i in range(2, n):
             # s on TC: stage 0, slot 978
             mbarrier.wait(q_tile_ring_full.index(i % 4), (i // 4) & 1)
             s = warpgroup_mma(k_tile_smem, q_tile_ring.index(i % 4).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
-            # dv_acc_1 on ALU: stage 1, slot 979
+            # ds_3.stage on LSU: stage 1, slot 1038
+            dk_acc = warpgroup_mma_wait(1, deps=[dk_acc])
+            mbarrier.arrive(q_tile_ring_empty.index((i + 2) % 4), count=1)
+            ds_3_stage.store(ds3)
+            fence_async_shared()
+            # dv_acc_1 on ALU: stage 1, slot 1038
             dv_acc2 = p3.to(gl.float16)
-            # lse_row.read on LSU: stage 0, slot 1043
-            # lse_row_1 on ALU: stage 0, slot 1074
+            # delta_row.read on LSU: stage 0, slot 1166
+            # lse_row.read on LSU: stage 0, slot 1168
+            # dv_acc on TC: stage 1, slot 1234
+            s = warpgroup_mma_wait(0, deps=[s])
+            dv_acc = warpgroup_mma(gl.convert_layout(dv_acc2, LEFT_OF_MMA_64_W8), do_tile_ring.index((i + 2) % 3), dv_acc, is_async=True)
+            # lse_row_1 on ALU: stage 0, slot 1235
             mbarrier.wait(lse_row_ring_full.index(i % 2), (i // 2) & 1)
             lse_row = lse_row_ring.index(i % 2).load(MMA_64_W8) * gl.full([1, 64], 1.44269502, gl.float32, MMA_64_W8)
             mbarrier.arrive(lse_row_ring_empty.index(i % 2), count=1)
-            # ds_3.stage on LSU: stage 1, slot 1106
-            ds_3_stage.store(ds3)
-            fence_async_shared()
-            # dv_acc on TC: stage 1, slot 1234
-            s = warpgroup_mma_wait(0, deps=[s])
-            dv_acc = warpgroup_mma(gl.convert_layout(dv_acc2, LEFT_OF_MMA_64_W8), do_tile_ring.index((i + 3) % 4), dv_acc, is_async=True)
-            # delta_row.read on LSU: stage 0, slot 1234
-            # store@29 on LSU: stage 3, slot 14
-            gl.atomic_add(((dq + ((row + ((i - 2) * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_32x2_W8), 0), dq_part, sem="relaxed")
+            # store@28 on LSU: stage 3, slot 14
+            gl.atomic_add(((dq + ((row + ((i - 2) * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=ROWS_OF_MMA_32x2_W8), 1), dq_part, sem="relaxed")
             # p_4 on ALU: stage 1, slot 14
             p = s * scale_log2
             p2 = p - lse_row
             # dp on TC: stage 1, slot 210
-            mbarrier.wait(do_tile_ring_full.index(i % 4), (i // 4) & 1)
+            mbarrier.wait(do_tile_ring_full.index(i % 3), (i // 3) & 1)
             dv_acc = warpgroup_mma_wait(0, deps=[dv_acc])
-            mbarrier.arrive(do_tile_ring_empty.index((i + 3) % 4), count=1)
-            dp = warpgroup_mma(v_tile_smem, do_tile_ring.index(i % 4).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
+            mbarrier.arrive(do_tile_ring_empty.index((i + 2) % 3), count=1)
+            dp = warpgroup_mma(v_tile_smem, do_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
             # p on SFU: stage 1, slot 210
             p3 = gl.exp2(p2)
             # dq_part on TC: stage 2, slot 466
-            dq_part = warpgroup_mma(ds_3_stage.permute([1, 0]), k_tile_smem, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
+            dq_part = warpgroup_mma(k_tile_smem.permute([1, 0]), ds_3_stage, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
             # dk_acc on TC: stage 2, slot 722
-            dp, dq_part = warpgroup_mma_wait(0, deps=[dp, dq_part])
-            dk_acc = warpgroup_mma(gl.convert_layout(ds3, LEFT_OF_MMA_64_W8), q_tile_ring.index((i + 3) % 4), dk_acc, is_async=True)
-            # ds_3 on ALU: stage 1, slot 775
+            dk_acc = warpgroup_mma(ds_3_stage, q_tile_ring.index((i + 3) % 4), dk_acc, is_async=True)
+            # ds_3 on ALU: stage 1, slot 763
+            dp = warpgroup_mma_wait(2, deps=[dp])
             mbarrier.wait(delta_row_ring_full.index(i % 2), (i // 2) & 1)
             ds = dp - delta_row_ring.index(i % 2).load(MMA_64_W8)
             mbarrier.arrive(delta_row_ring_empty.index(i % 2), count=1)
             ds2 = p3 * ds
             ds3 = ds2.to(gl.float16)
-            dk_acc = warpgroup_mma_wait(0, deps=[dk_acc])
-            mbarrier.arrive(q_tile_ring_empty.index((i + 3) % 4), count=1)
+            dq_part, dk_acc = warpgroup_mma_wait(1, deps=[dq_part, dk_acc])
         # epilogue, body 1
-        # dv_acc_1 on ALU: stage 1, slot 979
-        dv_acc2 = p3.to(gl.float16)
-        # ds_3.stage on LSU: stage 1, slot 1106
+        # ds_3.stage on LSU: stage 1, slot 1038
+        dk_acc = warpgroup_mma_wait(0, deps=[dk_acc])
+        mbarrier.arrive(q_tile_ring_empty.index((n + 2) % 4), count=1)
         ds_3_stage.store(ds3)
         fence_async_shared()
+        # dv_acc_1 on ALU: stage 1, slot 1038
+        dv_acc2 = p3.to(gl.float16)
         # dv_acc on TC: stage 1, slot 1234
-        dv_acc = warpgroup_mma(gl.convert_layout(dv_acc2, LEFT_OF_MMA_64_W8), do_tile_ring.index((n + 3) % 4), dv_acc, is_async=True)
-        # store@29 on LSU: stage 3, slot 14
-        gl.atomic_add(((dq + ((row + ((n - 2) * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_32x2_W8), 0), dq_part, sem="relaxed")
+        dv_acc = warpgroup_mma(gl.convert_layout(dv_acc2, LEFT_OF_MMA_64_W8), do_tile_ring.index((n + 2) % 3), dv_acc, is_async=True)
+        # store@28 on LSU: stage 3, slot 14
+        gl.atomic_add(((dq + ((row + ((n - 2) * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=ROWS_OF_MMA_32x2_W8), 1), dq_part, sem="relaxed")
         # dq_part on TC: stage 2, slot 466
         dv_acc = warpgroup_mma_wait(0, deps=[dv_acc])
-        mbarrier.arrive(do_tile_ring_empty.index((n + 3) % 4), count=1)
-        dq_part = warpgroup_mma(ds_3_stage.permute([1, 0]), k_tile_smem, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
+        mbarrier.arrive(do_tile_ring_empty.index((n + 2) % 3), count=1)
+        dq_part = warpgroup_mma(k_tile_smem.permute([1, 0]), ds_3_stage, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
         # dk_acc on TC: stage 2, slot 722
-        dq_part = warpgroup_mma_wait(0, deps=[dq_part])
-        dk_acc = warpgroup_mma(gl.convert_layout(ds3, LEFT_OF_MMA_64_W8), q_tile_ring.index((n + 3) % 4), dk_acc, is_async=True)
-        dk_acc = warpgroup_mma_wait(0, deps=[dk_acc])
+        dk_acc = warpgroup_mma(ds_3_stage, q_tile_ring.index((n + 3) % 4), dk_acc, is_async=True)
+        dq_part, dk_acc = warpgroup_mma_wait(0, deps=[dq_part, dk_acc])
         mbarrier.arrive(q_tile_ring_empty.index((n + 3) % 4), count=1)
         # epilogue, body 2
-        # store@29 on LSU: stage 3, slot 14
-        gl.atomic_add(((dq + ((row + ((n - 1) * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_32x2_W8), 0), dq_part, sem="relaxed")
+        # store@28 on LSU: stage 3, slot 14
+        gl.atomic_add(((dq + ((row + ((n - 1) * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=ROWS_OF_MMA_32x2_W8), 1), dq_part, sem="relaxed")
     else:
         # too few iterations to fill the pipeline: one after the other
         for i in range(0, n):
-            # lse_row.read on LSU: stage 0, slot 1043
-            # delta_row.read on LSU: stage 0, slot 1234
-            # lse_row_1 on ALU: stage 0, slot 1074
+            # delta_row.read on LSU: stage 0, slot 1166
+            # lse_row.read on LSU: stage 0, slot 1168
+            # lse_row_1 on ALU: stage 0, slot 1235
             mbarrier.wait(lse_row_ring_full.index(i % 2), (i // 2) & 1)
             lse_row = lse_row_ring.index(i % 2).load(MMA_64_W8) * gl.full([1, 64], 1.44269502, gl.float32, MMA_64_W8)
             mbarrier.arrive(lse_row_ring_empty.index(i % 2), count=1)
@@ -230,33 +231,32 @@ def consumer0(
             # p on SFU: stage 1, slot 210
             p3 = gl.exp2(p2)
             # dp on TC: stage 1, slot 210
-            mbarrier.wait(do_tile_ring_full.index(i % 4), (i // 4) & 1)
-            dp = warpgroup_mma(v_tile_smem, do_tile_ring.index(i % 4).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
-            # dv_acc_1 on ALU: stage 1, slot 979
+            mbarrier.wait(do_tile_ring_full.index(i % 3), (i // 3) & 1)
+            dp = warpgroup_mma(v_tile_smem, do_tile_ring.index(i % 3).permute([1, 0]), gl.zeros([128, 64], gl.float32, MMA_64_W8), use_acc=False, is_async=True)
+            # dv_acc_1 on ALU: stage 1, slot 1038
             dv_acc2 = p3.to(gl.float16)
             # dv_acc on TC: stage 1, slot 1234
             dp = warpgroup_mma_wait(0, deps=[dp])
-            dv_acc = warpgroup_mma(gl.convert_layout(dv_acc2, LEFT_OF_MMA_64_W8), do_tile_ring.index(i % 4), dv_acc, is_async=True)
-            # ds_3 on ALU: stage 1, slot 775
+            dv_acc = warpgroup_mma(gl.convert_layout(dv_acc2, LEFT_OF_MMA_64_W8), do_tile_ring.index(i % 3), dv_acc, is_async=True)
+            # ds_3 on ALU: stage 1, slot 763
             mbarrier.wait(delta_row_ring_full.index(i % 2), (i // 2) & 1)
             ds = dp - delta_row_ring.index(i % 2).load(MMA_64_W8)
             mbarrier.arrive(delta_row_ring_empty.index(i % 2), count=1)
             ds2 = p3 * ds
             ds3 = ds2.to(gl.float16)
-            # ds_3.stage on LSU: stage 1, slot 1106
+            # ds_3.stage on LSU: stage 1, slot 1038
             ds_3_stage.store(ds3)
             fence_async_shared()
             # dk_acc on TC: stage 2, slot 722
             dv_acc = warpgroup_mma_wait(0, deps=[dv_acc])
-            mbarrier.arrive(do_tile_ring_empty.index(i % 4), count=1)
-            dk_acc = warpgroup_mma(gl.convert_layout(ds3, LEFT_OF_MMA_64_W8), q_tile_ring.index(i % 4), dk_acc, is_async=True)
+            mbarrier.arrive(do_tile_ring_empty.index(i % 3), count=1)
+            dk_acc = warpgroup_mma(ds_3_stage, q_tile_ring.index(i % 4), dk_acc, is_async=True)
             # dq_part on TC: stage 2, slot 466
-            dk_acc = warpgroup_mma_wait(0, deps=[dk_acc])
+            dq_part = warpgroup_mma(k_tile_smem.permute([1, 0]), ds_3_stage, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
+            # store@28 on LSU: stage 3, slot 14
+            dk_acc, dq_part = warpgroup_mma_wait(0, deps=[dk_acc, dq_part])
             mbarrier.arrive(q_tile_ring_empty.index(i % 4), count=1)
-            dq_part = warpgroup_mma(ds_3_stage.permute([1, 0]), k_tile_smem, gl.zeros([64, 64], gl.float32, MMA_32x2_W8), use_acc=False, is_async=True)
-            # store@29 on LSU: stage 3, slot 14
-            dq_part = warpgroup_mma_wait(0, deps=[dq_part])
-            gl.atomic_add(((dq + ((row + (i * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=COLUMNS_OF_MMA_32x2_W8), 0), dq_part, sem="relaxed")
+            gl.atomic_add(((dq + ((row + (i * 64)) * 64)) + gl.convert_layout(mul, MMA_32x2_W8)) + gl.expand_dims(gl.arange(0, 64, layout=ROWS_OF_MMA_32x2_W8), 1), dq_part, sem="relaxed")
     # after the loop
     cast = dv_acc.to(gl.float16)
     tma.store_wait(0)
@@ -306,10 +306,10 @@ def loader(
         mbarrier.wait(lse_row_ring_empty.index(i % 2), ((i // 2) & 1) ^ 1)
         mbarrier.expect(lse_row_ring_full.index(i % 2), 256)
         tma_load(lse_desc, [0, row + (i * 64)], lse_row_ring_full.index(i % 2), lse_row_ring.index(i % 2))
-        # do_tile: stage 0, slot 253
-        mbarrier.wait(do_tile_ring_empty.index(i % 4), ((i // 4) & 1) ^ 1)
-        mbarrier.expect(do_tile_ring_full.index(i % 4), 8192)
-        tma_load(do_desc, [row + (i * 64), 0], do_tile_ring_full.index(i % 4), do_tile_ring.index(i % 4))
+        # do_tile: stage 0, slot 512
+        mbarrier.wait(do_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
+        mbarrier.expect(do_tile_ring_full.index(i % 3), 8192)
+        tma_load(do_desc, [row + (i * 64), 0], do_tile_ring_full.index(i % 3), do_tile_ring.index(i % 3))
 
 
 @gluon.jit
@@ -321,9 +321,9 @@ def attention_backward_kernel(
     q_tile_ring = gl.allocate_shared_memory(gl.float16, [4, 64, 64], q_desc.layout)
     q_tile_ring_full = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
     q_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
-    do_tile_ring = gl.allocate_shared_memory(gl.float16, [4, 64, 64], do_desc.layout)
-    do_tile_ring_full = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
-    do_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [4, 1], barrier)
+    do_tile_ring = gl.allocate_shared_memory(gl.float16, [3, 64, 64], do_desc.layout)
+    do_tile_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
+    do_tile_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
     lse_row_ring = gl.allocate_shared_memory(gl.float32, [2, 1, 64], lse_desc.layout)
     lse_row_ring_full = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
     lse_row_ring_empty = gl.allocate_shared_memory(gl.int64, [2, 1], barrier)
@@ -341,9 +341,9 @@ def attention_backward_kernel(
         mbarrier.init(q_tile_ring_full.index(slot), count=1)
     for slot in gl.static_range(4):
         mbarrier.init(q_tile_ring_empty.index(slot), count=1)
-    for slot in gl.static_range(4):
+    for slot in gl.static_range(3):
         mbarrier.init(do_tile_ring_full.index(slot), count=1)
-    for slot in gl.static_range(4):
+    for slot in gl.static_range(3):
         mbarrier.init(do_tile_ring_empty.index(slot), count=1)
     for slot in gl.static_range(2):
         mbarrier.init(lse_row_ring_full.index(slot), count=1)
