@@ -18,8 +18,8 @@ def inputs(H=4, G=2, M=512, N=512, D=128, window=200, CAUSAL=False, WINDOWED=Fal
     k, v = (torch.randn(-(-H // G), N, D, generator=random).to(kind) for _ in range(2))
     return {
         "q": q, "k": k, "v": v, "o": torch.empty_like(q), "lse": torch.empty(H, M),
-        "H": H, "G": G, "M": M, "N": N, "window": window, "scale": D**-0.5,
-        "D": D, "BLOCK_M": 128, "BLOCK_N": 64 if D > 128 else 128, "CAUSAL": CAUSAL, "WINDOWED": WINDOWED,
+        "H": H, "G": G, "M": M, "N": N, "window": window, "scale": D**-0.5, "D": D, "BLOCK_M": 128,
+        "BLOCK_N": 64 if D > 128 or (WINDOWED and D < 128) else 128, "CAUSAL": CAUSAL, "WINDOWED": WINDOWED,
     }  # fmt: skip
 
 
@@ -84,12 +84,12 @@ def attention_fwd(
     for n in range(begin, end, BLOCK_N):
         k_tile = k_desc.load([key + n, 0])
         s = tl.dot(q_tile, k_tile.T) * scale_log2
-        if CAUSAL:
+        if CAUSAL and not WINDOWED:
             s = tl.where(offs_m[:, None] >= n + offs_n[None, :], s, float("-inf"))
-        if WINDOWED:
-            s = tl.where(offs_m[:, None] - (n + offs_n[None, :]) < window, s, float("-inf"))
-            if not CAUSAL:
-                s = tl.where((n + offs_n[None, :]) - offs_m[:, None] < window, s, float("-inf"))
+        if WINDOWED:  # both ends in one comparison: without a sign, a number below zero is a large one
+            last, span = (offs_m, window) if CAUSAL else (offs_m + window - 1, 2 * window - 1)
+            ago = last[:, None] - (n + offs_n[None, :])
+            s = tl.where(ago.to(tl.uint32) < span, s, float("-inf"))
         m_new = tl.maximum(m_i, tl.max(s, 1))
         m_safe = m_new
         if WINDOWED:  # a row may have seen no key yet: exp2(-inf - -inf) is no number

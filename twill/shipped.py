@@ -59,8 +59,10 @@ def _attention_operator() -> Iterable[Variant]:
             for causal in (False, True):
                 name = f"attention_varlen_d{head}{'_causal' if causal else ''}_{dtype}"
                 yield Variant(name, "attention_varlen.py", {"D": head, "CAUSAL": causal}, {"dtype": dtype})
-        windowed = {"D": 128, "CAUSAL": True, "WINDOWED": True}
-        yield Variant(f"attention_fwd_d128_causal_windowed_{dtype}", "attention_fwd.py", windowed, {"dtype": dtype})
+        for head, causal in ((64, False), (64, True), (128, False), (128, True), (256, True)):
+            name = f"attention_fwd_d{head}{'_causal' if causal else ''}_windowed_{dtype}"
+            windowed = {"D": head, "CAUSAL": causal, "WINDOWED": True}
+            yield Variant(name, "attention_fwd.py", windowed, {"dtype": dtype})
 
 
 def _experts() -> Iterable[Variant]:
@@ -72,7 +74,8 @@ def _experts() -> Iterable[Variant]:
             yield Variant(name, "grouped_matmul.py", {"TRANSPOSED": transposed}, options)
         for name in ("grouped_matmul_gather", "grouped_swiglu_gather"):
             yield Variant(f"{name}_{dtype}", f"{name}.py", {}, {"dtype": dtype})
-        yield Variant(f"grouped_swiglu_{dtype}", "grouped_swiglu.py", {}, {"dtype": dtype})
+        for name in ("grouped_swiglu", "grouped_swiglu_gradient"):
+            yield Variant(f"{name}_{dtype}", f"{name}.py", {}, {"dtype": dtype})
         yield Variant(f"grouped_weight_gradient_{dtype}", "grouped_weight_gradient.py", {}, {"dtype": dtype})
 
 
@@ -80,6 +83,8 @@ def _routing() -> Iterable[Variant]:
     """What brings tokens to experts and back in `twill.ops`: a counting sort of ids, then rows moved and summed."""
     for name in ("moe_histogram", "moe_scan", "moe_tile_table", "moe_positions"):
         yield Variant(name, f"{name}.py")
+    for dtype in ("int64", "int32"):
+        yield Variant(f"moe_sources_{dtype}", "moe_sources.py", {}, {"dtype": dtype})
     for name in ("moe_gather", "moe_combine", "moe_combine_gradient"):
         for dtype in ("fp16", "bf16"):
             yield Variant(f"{name}_{dtype}", f"{name}.py", {}, {"dtype": dtype})

@@ -29,8 +29,8 @@ class Family:
     checks: example options of the launches that are judged. timings: of those that are timed, from
     the launch's constants. timeline: of the one whose ops are timed: 64 iterations or more, more programs than
     SMs. flops: floating-point operations of the two-dimensional products of a launch (masked pairs not
-    counted), of the elements of one without products. reduction_length: terms summed into one output. zeroed: outputs
-    that hold zeros before a launch, because it adds to them or writes some of them.
+    counted), of the elements of one without products. reduction_length: terms summed into one output. started: outputs
+    that hold the example's values before a launch, because it adds to them or writes some of them.
     """
 
     checks: tuple[Sizes, ...]
@@ -38,14 +38,16 @@ class Family:
     timeline: Sizes
     flops: Callable[[Mapping[str, Any]], float]
     reduction_length: Callable[[Mapping[str, Any]], int]
-    zeroed: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
 
 
 def _pairs(arguments: Mapping[str, Any]) -> float:
     """Pairs of a query and a key that it sees, over all heads."""
     heads, queries, keys = (arguments[name] for name in ("H", "M", "N"))
-    if arguments.get("WINDOWED"):  # causal too
-        seen = (min(i + 1, keys) - min(max(0, i - arguments["window"] + 1), keys) for i in range(queries))
+    if arguments.get("WINDOWED"):
+        window = arguments["window"]
+        ahead = 1 if arguments["CAUSAL"] else window
+        seen = (min(i + ahead, keys) - min(max(0, i - window + 1), keys) for i in range(queries))
         return float(heads * sum(seen))
     if not arguments["CAUSAL"]:
         return float(heads * queries * keys)
@@ -198,7 +200,7 @@ FAMILIES: Mapping[str, Family] = {
         flops=lambda a: 10 * a["D"] * a["G"] * _pairs(a),
         # dq gets one addition more for each tile of keys.
         reduction_length=lambda a: max(a["G"] * a["M"], a["N"], a["D"]),
-        zeroed=("dq",),
+        started=("dq",),
     ),
     "attention_varlen.py": Family(
         # Four sequences, of which one has no queries and one no keys; tiles that are not full.
@@ -297,6 +299,13 @@ FAMILIES: Mapping[str, Family] = {
         flops=lambda a: 4.0 * _expert_rows(a) * a["K"] * a["N"],
         reduction_length=lambda a: int(a["K"]),
     ),
+    "grouped_swiglu_gradient.py": Family(
+        checks=_GROUPED_CHECKS,
+        timings=_grouped_timings,
+        timeline={"P": 4224, "K": 4096, "N": 1024, "E": 8},
+        flops=lambda a: 4.0 * _expert_rows(a) * a["K"] * a["N"],
+        reduction_length=lambda a: int(a["K"]),
+    ),
     "grouped_weight_gradient.py": Family(
         # The second expert has no rows; one has all of them.
         checks=(
@@ -318,7 +327,7 @@ FAMILIES: Mapping[str, Family] = {
         timeline={"C": 262144, "E": 64},
         flops=lambda a: float(a["C"]),
         reduction_length=lambda a: 1,
-        zeroed=("counts",),
+        started=("counts",),
     ),
     "moe_scan.py": Family(
         checks=({"B": 1, "E": 1}, {"B": 3, "E": 128}, {"B": 64, "E": 300}, {"B": 1000, "E": 64}),
@@ -340,6 +349,15 @@ FAMILIES: Mapping[str, Family] = {
         timeline={"C": 262144, "E": 64},
         flops=lambda a: 128.0 * a["C"],
         reduction_length=lambda a: 1,
+    ),
+    "moe_sources.py": Family(
+        # One choice; blocks and programs that are full and not; choices and tokens.
+        checks=({"C": 1}, {"C": 4096}, {"C": 5000, "K": 2}, {"C": 100000, "K": 8}),
+        timings=lambda a: ({"C": 65536}, {"C": 1048576}),
+        timeline={"C": 1048576},
+        flops=lambda a: float(a["C"]),
+        reduction_length=lambda a: 1,
+        started=("sources",),
     ),
     "moe_gather.py": Family(
         # Ragged rows and columns; one row; one token for all.
@@ -380,7 +398,7 @@ FAMILIES: Mapping[str, Family] = {
         timeline={"P": 16384, "K": 2, "N": 8192},
         flops=lambda a: 3.0 * a["P"] * a["N"],
         reduction_length=lambda a: int(a["N"]),
-        zeroed=("dweights",),
+        started=("dweights",),
     ),
     "matmul.py": _MATMUL,
     "matmul_residual.py": _MATMUL,

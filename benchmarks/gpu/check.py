@@ -33,12 +33,12 @@ class Outcome:
 
 
 class Guarded:
-    """An output tensor inside a larger one, all of it NaN before a launch; `zeros`: itself 0, for what is added to."""
+    """An output tensor inside a larger one, all NaN before a launch; `started`: itself as given, to be added to."""
 
-    def __init__(self, like: torch.Tensor, *, zeros: bool = False) -> None:
+    def __init__(self, like: torch.Tensor, *, started: bool = False) -> None:
         import torch
 
-        self._zeros = zeros
+        self._start = like.clone() if started else None
         self._poison = float("nan") if like.dtype.is_floating_point else _NO_NUMBER
         self._whole = torch.empty(like.numel() + 2 * _MARGIN, dtype=like.dtype, device=like.device)
         self.tensor = self._whole[_MARGIN : _MARGIN + like.numel()].view(like.shape)
@@ -46,8 +46,8 @@ class Guarded:
     def poison(self) -> None:
         """Forget what was written."""
         self._whole.fill_(self._poison)
-        if self._zeros:
-            self.tensor.zero_()
+        if self._start is not None:
+            self.tensor.copy_(self._start)
 
     @property
     def intact(self) -> bool:
@@ -66,7 +66,7 @@ def check_shape(kernel: cases.Kernel, sizes: cases.Sizes, device: str) -> Outcom
     assert kernel.source.info is not None
     assert kernel.source.info.reference is not None
     expected = kernel.source.info.reference(**arguments)
-    outputs = {name: Guarded(arguments[name], zeros=name in kernel.family.zeroed) for name in expected}
+    outputs = {name: Guarded(arguments[name], started=name in kernel.family.started) for name in expected}
     arguments |= {name: output.tensor for name, output in outputs.items()}
     worst = 0.0
     first: dict[str, torch.Tensor] = {}

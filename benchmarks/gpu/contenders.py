@@ -265,8 +265,8 @@ def _sinkhorn_dense(arguments: Mapping[str, Any], flops: float) -> Peers:
 def _grouped(arguments: Mapping[str, Any], flops: float, kind: str) -> Peers:
     """torch._grouped_mm, and a loop over the experts that knows their rows beforehand (no wait for the GPU).
 
-    kind: "plain", "gather" and "swiglu" (the rows are found, the activation computed, by operators of their own), or
-    "gradient".
+    kind: "plain", "gather", "swiglu" and "swiglu gradient" (the rows are found, the activation and its gradient
+    computed, by operators of their own), or "gradient".
     """
     import torch
 
@@ -285,11 +285,16 @@ def _grouped(arguments: Mapping[str, Any], flops: float, kind: str) -> Peers:
     on_host = bounds.tolist()
     ranges = list(pairwise(on_host))
 
-    def finished(y: torch.Tensor) -> torch.Tensor:
-        if kind != "swiglu":
+    def finished(y: torch.Tensor, at: slice = slice(None)) -> torch.Tensor:
+        """What becomes of the product of these rows."""
+        if not kind.startswith("swiglu"):
             return y
         gate, up = y.chunk(2, dim=-1)
-        return torch.nn.functional.silu(gate) * up
+        if kind == "swiglu":
+            return torch.nn.functional.silu(gate) * up
+        dy = a["dy"][at]
+        dgate = torch.ops.aten.silu_backward(dy * up, gate)
+        return torch.cat([dgate, dy * torch.nn.functional.silu(gate)], dim=-1)
 
     def grouped() -> object:
         if kind == "gradient":
@@ -300,10 +305,23 @@ def _grouped(arguments: Mapping[str, Any], flops: float, kind: str) -> Peers:
         if kind == "gradient":
             return [rows[begin:end].mT @ a["dy"][begin:end] for begin, end in ranges]
         found = rows_of()
-        return [finished(found[begin:end] @ w[e]) for e, (begin, end) in enumerate(ranges)]
+        return [finished(found[begin:end] @ w[e], slice(begin, end)) for e, (begin, end) in enumerate(ranges)]
 
     calls = {"torch._grouped_mm": grouped, "loop over experts": loop}
     return [(name, partial(Contender, name, call, flops)) for name, call in calls.items()]
+
+
+def _moe_sources(arguments: Mapping[str, Any], flops: float) -> Peers:
+    """The same by a scatter of torch."""
+    from twill.ops.routing import sources
+
+    a = arguments
+    positions = a["positions"].view(-1, a["K"])
+
+    def call() -> object:
+        return sources(positions, len(a["sources"])).div(a["K"], rounding_mode="floor").to(a["sources"].dtype)
+
+    return [("torch scatter", lambda: Contender("torch scatter", call, flops))]
 
 
 _PEERS: Mapping[str, Callable[[Mapping[str, Any], float], Peers]] = {
@@ -313,7 +331,9 @@ _PEERS: Mapping[str, Callable[[Mapping[str, Any], float], Peers]] = {
     "grouped_matmul.py": partial(_grouped, kind="plain"),
     "grouped_matmul_gather.py": partial(_grouped, kind="gather"),
     "grouped_swiglu.py": partial(_grouped, kind="swiglu"),
+    "grouped_swiglu_gradient.py": partial(_grouped, kind="swiglu gradient"),
     "grouped_weight_gradient.py": partial(_grouped, kind="gradient"),
+    "moe_sources.py": _moe_sources,
     "matmul.py": _matmul,
     "matmul_residual.py": _matmul_residual,
     "sinkhorn.py": _sinkhorn,

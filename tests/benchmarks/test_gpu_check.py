@@ -96,6 +96,27 @@ def test_masked_pairs_are_not_counted_as_work():
     # Queries 0 1 2 3 see 1 2 3 3 of three keys.
     assert family.flops({**sizes, "CAUSAL": True}) == 2 * 9 * 4 * 8
     assert family.flops({**sizes, "CAUSAL": False}) == 2 * 12 * 4 * 8
+    windowed = {**sizes, "window": 2, "WINDOWED": True}
+    # Queries 0 1 2 3 see 1 2 2 1 keys of a causal window of 2, and 2 3 2 1 of one to both sides.
+    family = cases.FAMILIES["attention_fwd.py"]
+    assert family.flops({**windowed, "CAUSAL": True}) == 2 * 6 * 4 * 8
+    assert family.flops({**windowed, "CAUSAL": False}) == 2 * 8 * 4 * 8
+
+
+def test_outputs_that_keep_some_of_what_they_hold_begin_as_in_the_example():
+    variant = cases.variant_named("moe_sources_int32")
+    source = frontend.load(cases.KERNELS / variant.source)
+
+    def judged(launch):
+        kernel = cases.Kernel(variant, source, launch, cases.FAMILIES[variant.source])
+        return check.check_shape(kernel, {"C": 50, "K": 2}, "cpu")
+
+    def scatters(**arguments):
+        assert (arguments["sources"] == -1).all()
+        arguments["sources"].copy_(source.info.reference(**arguments)["sources"])
+
+    assert judged(scatters).passed
+    assert not judged(lambda **_: None).passed
 
 
 def test_outputs_that_are_added_to_begin_at_zero_and_integers_must_be_equal():

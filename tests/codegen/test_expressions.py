@@ -215,9 +215,50 @@ def test_special_opcodes():
     assert text(ReadTile(Tile("q"), MMA)) == "q.load(MMA_128)"
 
 
+def test_a_comparison_without_a_sign_says_so():
+    tile, unsigned = Type("i32", (64, 128)), {"predicate": "lt", "signed": False}
+    truth, row = Type("i1", (64, 128)), Apply("splat", (Name("n"),), {}, tile, MMA, (I32,))
+
+    def text(*operands, of=truth, types=(tile, tile)):
+        return Printer().expr(Apply("cmp", operands, unsigned, of, MMA if of.shape else None, types))
+
+    # One of the two is enough: beside it the other is read without a sign too.
+    assert text(Name("t"), row) == "t.to(gl.uint32, bitcast=True) < n"
+    assert text(row, Name("t")) == "n < t.to(gl.uint32, bitcast=True)"
+    assert text(row, row) == "gl.full([64, 128], n, gl.int32, MMA_128).to(gl.uint32, bitcast=True) < n"
+    minus = Apply("splat", (Literal(-1, I32),), {}, tile, MMA, (I32,))
+    assert text(Name("t"), minus) == "t.to(gl.uint32, bitcast=True) < 4294967295"
+    scalars = {"of": I1, "types": (I32, I32)}
+    assert text(Name("a"), Literal(-2, I32), **scalars) == "gl.to_tensor(a).to(gl.uint32, bitcast=True) < 4294967294"
+
+
+def test_one_pointer_for_a_tile_of_one_element():
+    one = Type("f32", (1,))
+    pointers = Apply("splat", (Name("p"),), {}, Type("f32", (1,), "pointer"), MMA, (Type("f32", (), "pointer"),))
+    assert Printer().expr(Apply("store", (pointers, Name("x")), {}, one)) == (
+        "gl.store(p + gl.full([1], 0, gl.int32, MMA_128), x)"
+    )
+
+
+def test_operators_without_a_sign_say_so():
+    tile, unsigned = Type("i8", (64, 128)), {"signed": False}
+    four = Apply("splat", (Literal(4, Type("i8")),), {}, tile, MMA, (Type("i8"),))
+
+    def text(opcode, *operands, of=tile, types=(tile, tile)):
+        return Printer().expr(Apply(opcode, operands, unsigned, of, MMA, types))
+
+    a, b = "a.to(gl.uint8, bitcast=True)", "b.to(gl.uint8, bitcast=True)"
+    assert text("shr", Name("a"), four) == f"({a} >> 4).to(gl.int8, bitcast=True)"
+    assert text("div", Name("a"), Name("b")) == f"({a} // {b}).to(gl.int8, bitcast=True)"
+    assert text("rem", Name("a"), four) == f"({a} % 4).to(gl.int8, bitcast=True)"
+    assert text("max", Name("a"), Name("b")) == f"gl.maximum({a}, {b}).to(gl.int8, bitcast=True)"
+    half = Type("f16", (64, 128))
+    assert text("cast", Name("a"), of=half, types=(tile,)) == f"{a}.to(gl.float16)"
+    assert text("cast", Name("x"), types=(half,)) == "x.to(gl.uint8).to(gl.int8)"
+
+
 @pytest.mark.parametrize(("opcode", "attributes", "match"), [
     ("pow", {}, "no Gluon for `pow`"),
-    ("div", {"signed": False}, "unsigned division"),
     ("reduce", {"axis": 0, "kind": "prod"}, "prod reduction"),
 ])  # fmt: skip
 def test_what_has_no_gluon_is_refused(opcode, attributes, match):

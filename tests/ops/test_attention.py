@@ -310,12 +310,23 @@ def test_the_single_pass_is_said_to_be_faster(dtype):
     assert seconds["backward"] + around < 0.95 * (seconds["dkdv"] + seconds["dq"])
 
 
-@pytest.mark.parametrize(("queries", "keys", "window"), [(256, 256, 100), (384, 128, 60)])
-def test_the_generated_sliding_window_does_the_same(emulated, queries, keys, window):
-    q, k, v = tensors(1, 1, 1, queries, keys, 128, torch.float16)
-    o, lse = attention(q, k, v, causal=True, window=window, return_lse=True)
-    assert emulated == ["attention_fwd_d128_causal_windowed_fp16"]
-    want_o, want_lse = truth(q, k, v, True, window)
+WINDOWS = [
+    # size, causal, queries, keys, window
+    (64, True, 384, 256, 1),
+    (64, False, 256, 384, 60),
+    (128, True, 256, 256, 100),
+    (128, True, 384, 128, 60),
+    (128, False, 384, 256, 130),
+    (256, True, 256, 128, 70),
+]
+
+
+@pytest.mark.parametrize(("size", "causal", "queries", "keys", "window"), WINDOWS)
+def test_the_generated_sliding_window_does_the_same(emulated, size, causal, queries, keys, window):
+    q, k, v = tensors(1, 1, 1, queries, keys, size, torch.float16)
+    o, lse = attention(q, k, v, causal=causal, window=window, return_lse=True)
+    assert emulated == [f"attention_fwd_d{size}{'_causal' if causal else ''}_windowed_fp16"]
+    want_o, want_lse = truth(q, k, v, causal, window)
     close(o, want_o, torch.float16, keys)
     close(lse, want_lse, torch.float16, keys)
 
@@ -348,8 +359,8 @@ DECLINED = [
     ({"size": 96}, True, None, "head size 96 in torch.float16"),
     ({"queries": 130}, True, None, "a multiple of 128, not 130 queries and 128 keys"),
     ({"keys": 1}, False, None, "a multiple of 128, not 128 queries and 1 keys"),
-    ({}, False, 5, "in torch.float16 with a sliding window"),
-    ({}, True, 5, "in torch.float16 with a sliding window"),
+    ({"size": 256}, False, 5, "attention of head size 256 in torch.float16 with a sliding window"),
+    ({"size": 96}, True, 5, "causal attention of head size 96 in torch.float16 with a sliding window"),
     ({"batch": 40000, "heads": 2, "kv_heads": 1}, True, None, "80000 heads in the batch"),
 ]
 
@@ -386,6 +397,15 @@ def test_the_kernels_of_a_size_and_dtype_are_there(dtype, size, causal):
     modules = {variant.name: module_path(variant) for variant in VARIANTS}
     for kernel in ("fwd", "dq", "dkdv"):
         assert modules[attention_kernels.variant(kernel, q, causal)].is_file()
+
+
+@pytest.mark.parametrize("dtype", attention_kernels.DTYPES)
+@pytest.mark.parametrize(("size", "causal"), sorted({(size, causal) for size, causal, *_ in WINDOWS}))
+def test_the_windowed_kernels_of_a_size_and_dtype_are_there(dtype, size, causal):
+    q = torch.empty(1, 1, 128, size, dtype=dtype, device="meta")
+    assert not attention_kernels.uncovered(q, q, causal, 100)
+    modules = {variant.name: module_path(variant) for variant in VARIANTS}
+    assert modules[attention_kernels.variant("fwd", q, causal, windowed=True)].is_file()
 
 
 @pytest.fixture

@@ -196,6 +196,7 @@ def test_operators_pass_opcheck():
         (operators.grouped_matmul, (leaf(rows, 8), leaf(3, 8, 4), *groups, False)),
         (operators.grouped_matmul, (leaf(rows, 8).detach().contiguous(), leaf(3, 4, 8), *groups, True)),
         (operators.grouped_swiglu, (leaf(rows, 8), leaf(3, 8, 4), *groups)),
+        (operators.grouped_swiglu_gradient, (leaf(rows, 8), leaf(3, 8, 4), leaf(rows, 2), *groups)),
         (operators.grouped_weight_gradient, (leaf(rows, 8), leaf(rows, 4), *groups)),
     ]:
         torch.library.opcheck(operator.default, args)
@@ -363,9 +364,9 @@ def test_on_hopper_the_generated_kernels_run_forward_and_backward(launched, dtyp
         if mine.is_floating_point():
             assert (mine.grad.double() - theirs.grad).norm() < tolerance * theirs.grad.norm()
     short = {torch.float16: "fp16", torch.bfloat16: "bf16"}[dtype]
-    kernels = ("swiglu", "matmul", "matmul_transposed", "weight_gradient")
+    kernels = ("swiglu", "swiglu_gradient", "matmul", "matmul_transposed", "weight_gradient")
     moved = ("gather", "combine", "combine_gradient")
-    sort = {"moe_histogram", "moe_scan", "moe_tile_table", "moe_positions"}
+    sort = {"moe_histogram", "moe_scan", "moe_tile_table", "moe_positions", "moe_sources_int64"}
     expected = {f"grouped_{kernel}_{short}" for kernel in kernels} | {f"moe_{kernel}_{short}" for kernel in moved}
     assert set(launched) == expected | sort
 

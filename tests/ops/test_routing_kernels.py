@@ -8,7 +8,8 @@ import torch
 from twill.emulate.load import load
 from twill.ops import dispatch, grouped_matmul, moe_dispatch, moe_route, routing_kernels
 from twill.ops.experts import _moe_combine, _moe_combine_gradient, _moe_dispatch, _weighted_sum
-from twill.ops.grouped import _grouped_matmul, _grouped_swiglu, _grouped_weight_gradient, swiglu
+from twill.ops.grouped import _grouped_matmul, _grouped_weight_gradient
+from twill.ops.grouped_swiglu import grouped_swiglu, grouped_swiglu_gradient, swiglu
 from twill.ops.routing import TILE_ROWS, padded_rows, route, sources, spread
 from twill.shipped import ARCH, kernels_folder
 
@@ -84,6 +85,28 @@ def test_rows_are_moved_and_summed_as_torch_does(emulated, dtype, columns, choic
     assert torch.all((dweights.double() - products.sum(2)).abs() <= columns * torch.finfo(torch.float32).eps * scale)
 
 
+@pytest.mark.parametrize("name", IDS)
+def test_rows_are_found_as_torch_finds_them(emulated, name):
+    ids, experts = IDS[name]
+    positions, choices = route(ids, experts).positions, ids.shape[1]
+    rows = padded_rows(ids.numel(), experts)
+    expected = sources(positions, rows)
+    assert torch.equal(routing_kernels.choices_of(positions, rows), expected)
+    for dtype in (torch.int32, torch.int64):
+        tokens = routing_kernels.tokens_of(positions, rows, dtype)
+        assert tokens.dtype == dtype
+        assert torch.equal(tokens.long(), torch.where(expected >= 0, expected // choices, -1))
+
+
+def test_positions_that_lie_anyhow_are_inverted(emulated):
+    positions = route(integers(0, 3, 40, 2), 3).positions
+    rows = padded_rows(80, 3)
+    transposed = positions.T.contiguous().T
+    shifted = torch.cat([positions.new_zeros(1), positions.flatten()])[1:].view(40, 2)
+    for same in (transposed, shifted):
+        assert torch.equal(routing_kernels.choices_of(same, rows), sources(positions, rows))
+
+
 def test_choices_without_a_row_count_as_nothing_whatever_their_weight(emulated):
     positions = torch.tensor([[0, -1], [-1, -1], [1, 2]])
     weights = torch.tensor([[1.0, float("nan")], [float("inf"), 1.0], [0.5, 0.25]])
@@ -108,13 +131,14 @@ def bodies(ids, x, weights, first, second, experts):
     """Every operator of the pipeline, forward and backward, by what it runs on a device; nothing is looked at."""
     rows, positions, tile_experts, offsets = _moe_dispatch._init_fn(x, ids, experts)
     groups = tile_experts, offsets
-    hidden = _grouped_swiglu._init_fn(rows, first, *groups)
+    hidden = grouped_swiglu._init_fn(rows, first, *groups)
     y = _grouped_matmul._init_fn(hidden, second, *groups, False)
     out = _moe_combine._init_fn(y, positions, weights)
     dy, dweights = _moe_combine_gradient._init_fn(y, out, positions, weights)
     dhidden = _grouped_matmul._init_fn(dy, second, *groups, True)
     dsecond = _grouped_weight_gradient._init_fn(hidden, dy, *groups)
-    return out, dweights, dhidden, dsecond
+    dboth = grouped_swiglu_gradient._init_fn(rows, first, dhidden, *groups)
+    return out, dweights, dhidden, dsecond, dboth
 
 
 @pytest.mark.parametrize("covered", [False, True], ids=["torch", "kernels"])
@@ -127,15 +151,10 @@ def test_nothing_waits_for_the_device(monkeypatch, covered):
         ids = torch.empty(90, 2, dtype=torch.long)
         x, weights = torch.empty(90, 128, dtype=torch.float16), torch.empty(90, 2)
         first, second = torch.empty(4, 128, 256).half(), torch.empty(4, 128, 128).half()
-    out, dweights, dhidden, dsecond = bodies(ids, x, weights, first, second, 4)
+    results = bodies(ids, x, weights, first, second, 4)
     rows = padded_rows(180, 4)
-    assert [list(t.shape) for t in (out, dweights, dhidden, dsecond)] == [
-        [90, 128],
-        [90, 2],
-        [rows, 128],
-        [4, 128, 128],
-    ]
-    assert len(launched) == (11 if covered else 0)
+    assert [list(t.shape) for t in results] == [[90, 128], [90, 2], [rows, 128], [4, 128, 128], [rows, 256]]
+    assert len(launched) == (14 if covered else 0)
     for look in (lambda: ids.max().item(), lambda: ids.tolist(), lambda: ids.nonzero(), lambda: ids.cpu()):
         with pytest.raises((RuntimeError, NotImplementedError)):
             look()

@@ -87,9 +87,9 @@ class Printer:
         special: Callable[[Apply], str] | None = getattr(self, f"_op_{expr.opcode}", None)
         if special is not None:
             return special(expr)
-        operands = self._operands(expr)
         if expr.opcode in _INFIX:
-            return f"{operands[0]} {_INFIX[expr.opcode]} {operands[1]}"
+            return self._infix(_INFIX[expr.opcode], expr)
+        operands = self._operands(expr)
         if expr.opcode in _CALLS:
             return f"{_CALLS[expr.opcode]}({', '.join(strip(operand) for operand in operands)})"
         raise Unsupported(f"the code generator has no Gluon for `{expr.opcode}` yet.")
@@ -103,6 +103,28 @@ class Printer:
             inner = first.operands[0] if isinstance(first, Apply) and first.opcode == "splat" else first
             texts[0] = self._full(type, self.expr(inner), expr.layout)
         return texts
+
+    def _infix(self, sign: str, expr: Apply) -> str:
+        """Gluon reads the operator by the signs of its operands' types: all are unsigned where the op is."""
+        if _signed(expr):
+            a, b = self._operands(expr)
+            return f"{a} {sign} {b}"
+        a, b = self._without_signs(expr)
+        return f"({a} {sign} {b}).to({GLUON_DTYPES[expr.type.dtype]}, bitcast=True)"
+
+    def _without_signs(self, expr: Apply) -> list[str]:
+        """Operands whose type is unsigned, of the bits of the first; numbers take the type of what they meet."""
+        bits = (expr.operand_types or (expr.type,))[0].bits
+        found = []
+        for text, operand in zip(self._operands(expr), expr.operands, strict=True):
+            number = _without_sign(text, bits)
+            if strip(number).isdigit():
+                found.append(strip(number))
+                continue
+            if not (expr.type.shape and _is_tile(operand)) and not text.startswith("gl.full("):
+                text = f"gl.to_tensor({strip(text)})"
+            found.append(f"{text}.to(gl.uint{bits}, bitcast=True)")
+        return found
 
     def _op_constant(self, expr: Apply) -> str:
         value = literal(expr.attributes["value"], expr.type)
@@ -146,10 +168,7 @@ class Printer:
         return f"~{self._operands(expr)[0]}"
 
     def _op_div(self, expr: Apply) -> str:
-        a, b = self._operands(expr)
-        if expr.attributes.get("signed", True) is False:
-            raise Unsupported("unsigned division is not emitted yet.")
-        return f"{a} / {b}" if expr.type.is_float else f"{a} // {b}"
+        return self._infix("/" if expr.type.is_float else "//", expr)
 
     def _op_max(self, expr: Apply) -> str:
         return self._extremum("gl.maximum", expr)
@@ -158,6 +177,9 @@ class Printer:
         return self._extremum("gl.minimum", expr)
 
     def _extremum(self, call: str, expr: Apply) -> str:
+        if not _signed(expr):
+            a, b = self._without_signs(expr)
+            return f"{call}({a}, {b}).to({GLUON_DTYPES[expr.type.dtype]}, bitcast=True)"
         a, b = (strip(operand) for operand in self._operands(expr))
         nan = ", propagate_nan=gl.PropagateNan.ALL" if expr.attributes.get("propagate_nan") else ""
         return f"{call}({a}, {b}{nan})"
@@ -167,7 +189,15 @@ class Printer:
         return f"gl.minimum(gl.maximum({x}, {low}), {high})"
 
     def _op_cmp(self, expr: Apply) -> str:
-        a, b = self._operands(expr)
+        texts = self._operands(expr)
+        if expr.attributes.get("signed", True) is False:
+            # It is enough that one has no sign: the other is read as it is then.
+            at = next((i for i, operand in enumerate(expr.operands) if _is_tile(operand)), 0)
+            bits = expr.operand_types[at].bits
+            first = texts[at] if expr.type.shape else f"gl.to_tensor({strip(texts[at])})"
+            texts[1 - at] = _without_sign(texts[1 - at], bits)
+            texts[at] = f"{first}.to(gl.uint{bits}, bitcast=True)"
+        a, b = texts
         return f"{a} {_PREDICATES[str(expr.attributes['predicate'])]} {b}"
 
     def _op_select(self, expr: Apply) -> str:
@@ -178,6 +208,10 @@ class Printer:
         operand = self._operands(expr)[0]
         if expr.operand_types and expr.operand_types[0].dtype == "i1" and expr.type.dtype != "i1":
             operand = f"gl.where({strip(operand)}, {literal(1, expr.type)}, {literal(0, expr.type)})"
+        elif not _signed(expr) and expr.operand_types and not expr.operand_types[0].is_float:
+            operand = self._without_signs(expr)[0]
+        elif not _signed(expr) and expr.operand_types and not expr.type.is_float:
+            operand = f"{operand}.to(gl.uint{expr.type.bits})"
         return f"{operand}.to({GLUON_DTYPES[expr.type.dtype]})"
 
     def _op_bitcast(self, expr: Apply) -> str:
@@ -190,19 +224,27 @@ class Printer:
         return f"{_REDUCTIONS[kind]}({self.full(expr.operands[0])}, {expr.attributes['axis']})"
 
     def _op_load(self, expr: Apply) -> str:
-        pointer, *rest = (strip(self.atom(operand)) for operand in expr.operands)
+        pointer = self._pointers(expr.operands[0])
+        rest = [strip(self.atom(operand)) for operand in expr.operands[1:]]
         names = ("mask", "other")
         extra = "".join(f", {name}={text}" for name, text in zip(names, rest, strict=False))
         return f"gl.load({pointer}{extra})"
 
+    def _pointers(self, operand: Expr) -> str:
+        """As many pointers as elements are moved: a splat of one, as of a tile of one element, is spelled out."""
+        if not isinstance(operand, Apply) or operand.opcode != "splat":
+            return strip(self.atom(operand))
+        zeros = self._full(Type("i32", operand.type.shape), "0", operand.layout)
+        return f"{self.atom(operand.operands[0])} + {zeros}"
+
     def _op_store(self, expr: Apply) -> str:
-        pointer = self.expr(expr.operands[0])
+        pointer = self._pointers(expr.operands[0])
         value = self.full(expr.operands[1])
         mask = f", mask={self.expr(expr.operands[2])}" if len(expr.operands) > 2 else ""
         return f"gl.store({pointer}, {value}{mask})"
 
     def _op_atomic(self, expr: Apply) -> str:
-        pointer = self.expr(expr.operands[0])
+        pointer = self._pointers(expr.operands[0])
         value = self.full(expr.operands[1])
         mask = f", mask={self.expr(expr.operands[2])}" if len(expr.operands) > 2 else ""
         return f'gl.atomic_{expr.attributes["kind"]}({pointer}, {value}{mask}, sem="relaxed")'
@@ -218,6 +260,16 @@ def strip(text: str) -> str:
         if depth == 0 and position < len(text) - 1:
             return text
     return text[1:-1]
+
+
+def _signed(expr: Apply) -> bool:
+    return expr.attributes.get("signed", True) is not False or (expr.operand_types or (expr.type,))[0].dtype == "i1"
+
+
+def _without_sign(text: str, bits: int) -> str:
+    """A whole number as its bits read without a sign; any other expression as it is."""
+    digits = strip(text)
+    return str(int(digits) % (1 << bits)) if digits.removeprefix("-").isdigit() else text
 
 
 def _closed(text: str) -> bool:

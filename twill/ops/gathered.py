@@ -12,9 +12,8 @@ from twill.ops.grouped import (
     _grouped_weight_gradient,
     kernel_runs,
     products,
-    swiglu,
-    swiglu_gradient,
 )
+from twill.ops.grouped_swiglu import grouped_swiglu_gradient, swiglu
 from twill.ops.routing import TILE_ROWS, accumulator, spread
 
 
@@ -69,7 +68,7 @@ def _launch(kernel: str, x: Tensor, w: Tensor, positions: Tensor, tile_experts: 
     if not rows or not kernel_runs(kernel, x, w, inner, columns, 64):
         return None
     y = x.new_empty(rows, columns)
-    source = routing_kernels.tokens_of(positions, rows).int()
+    source = routing_kernels.tokens_of(positions, rows, torch.int32)
     with torch.cuda.device_of(x):
         launch = dispatch.launcher(f"{kernel}_{routing_kernels.DTYPES[x.dtype]}", kernel)
         operands = dispatch.aligned(x), source, dispatch.aligned(w), tile_experts, y
@@ -99,11 +98,6 @@ def _save_inputs(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 
 
 def _product_backward(ctx, dy):  # type: ignore[no-untyped-def]
-    return _gradients(ctx, dy)
-
-
-def _gradients(ctx, dy):  # type: ignore[no-untyped-def]
-    """In x and w, from the gradient in the product."""
     x, w, positions, tile_experts, offsets = ctx.saved_tensors
     dx = dw = None
     if ctx.needs_input_grad[0]:
@@ -115,9 +109,16 @@ def _gradients(ctx, dy):  # type: ignore[no-untyped-def]
 
 
 def _swiglu_backward(ctx, dy):  # type: ignore[no-untyped-def]
+    """The rows that the weights' gradient needs are gathered first: the product is computed again from them."""
     x, w, positions, tile_experts, offsets = ctx.saved_tensors
-    both = swiglu_gradient(grouped_matmul_gather(x, w, positions, tile_experts, offsets), dy)
-    return _gradients(ctx, both)
+    rows = moe_gather(x, positions, dy.shape[0])
+    dboth = grouped_swiglu_gradient(rows, w, dy, tile_experts, offsets)
+    dx = dw = None
+    if ctx.needs_input_grad[0]:
+        dx = _returned(_grouped_matmul(dboth, w, tile_experts, offsets, True), positions)
+    if ctx.needs_input_grad[1]:
+        dw = _grouped_weight_gradient(rows, dboth, tile_experts, offsets)
+    return dx, dw, None, None, None
 
 
 moe_gather.register_autograd(_gather_backward, setup_context=_save_positions)

@@ -53,7 +53,8 @@ def grouped_matmul(
         x = torch.ops.twill.moe_gather(x, routing.positions, TILE_ROWS * routing.tile_experts.shape[0])
     if activation is None:
         return _grouped_matmul(x, w, routing.tile_experts, routing.offsets, transposed)
-    return _grouped_swiglu(x, w, routing.tile_experts, routing.offsets)
+    gated: Tensor = torch.ops.twill.grouped_swiglu(x, w, routing.tile_experts, routing.offsets)
+    return gated
 
 
 def _check(x: Tensor, w: Tensor, routing: Routing, transposed: bool, activation: str | None, tokens: bool) -> None:
@@ -127,24 +128,6 @@ def _(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor, transposed: b
     return x.new_empty(x.shape[0], w.shape[1] if transposed else w.shape[2])
 
 
-@torch.library.custom_op("twill::grouped_swiglu", mutates_args=())
-def _grouped_swiglu(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
-    rows, inner = x.shape
-    columns = w.shape[2] // 2
-    if kernel_runs("grouped_swiglu", x, w, inner, columns, 64):
-        y = x.new_empty(rows, columns)
-        launch = dispatch.launcher(f"grouped_swiglu_{_KERNEL_DTYPES[x.dtype]}", "grouped_swiglu")
-        with torch.cuda.device_of(x):
-            launch(dispatch.aligned(x), dispatch.aligned(w), tile_experts, y, rows, inner, columns, w.shape[0])
-        return y
-    return swiglu(products(x, w, tile_experts, offsets)).to(x.dtype)
-
-
-@_grouped_swiglu.register_fake
-def _(x: Tensor, w: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
-    return x.new_empty(x.shape[0], w.shape[2] // 2)
-
-
 @torch.library.custom_op("twill::grouped_weight_gradient", mutates_args=())
 def _grouped_weight_gradient(x: Tensor, dy: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
     (rows, inner), columns = x.shape, dy.shape[1]
@@ -161,20 +144,6 @@ def _grouped_weight_gradient(x: Tensor, dy: Tensor, tile_experts: Tensor, offset
 @_grouped_weight_gradient.register_fake
 def _(x: Tensor, dy: Tensor, tile_experts: Tensor, offsets: Tensor) -> Tensor:
     return x.new_empty(offsets.shape[0] - 1, x.shape[1], dy.shape[1])
-
-
-def swiglu(both: Tensor) -> Tensor:
-    """[P, N]: silu(gate) * up of [P, 2 N], the gate's columns first."""
-    gate, up = both.chunk(2, dim=1)
-    return torch.nn.functional.silu(gate) * up
-
-
-def swiglu_gradient(both: Tensor, dy: Tensor) -> Tensor:
-    """[P, 2 N], of both's dtype: the gradient in `both` from that in `swiglu(both)`."""
-    gate, up = both.to(accumulator(both)).chunk(2, dim=1)
-    share = torch.sigmoid(gate)
-    dgate = dy * up * share * (1 + gate * (1 - share))
-    return torch.cat([dgate, dy * gate * share], dim=1).to(both.dtype)
 
 
 def kernel_runs(operator: str, x: Tensor, w: Tensor, inner: int, columns: int, multiple: int) -> bool:
@@ -248,7 +217,7 @@ def _weight_products_of_tiles(x: Tensor, dy: Tensor, tile_experts: Tensor, exper
 
 def _save_operands(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     ctx.save_for_backward(*inputs[:4])
-    ctx.transposed = inputs[4] if len(inputs) > 4 else False
+    ctx.transposed = inputs[4]
 
 
 def _grouped_matmul_backward(ctx, dy):  # type: ignore[no-untyped-def]
@@ -262,15 +231,8 @@ def _grouped_matmul_backward(ctx, dy):  # type: ignore[no-untyped-def]
     return dx, dw, None, None, None
 
 
-def _grouped_swiglu_backward(ctx, dy):  # type: ignore[no-untyped-def]
-    x, w, tile_experts, offsets = ctx.saved_tensors
-    both = swiglu_gradient(_grouped_matmul(x, w, tile_experts, offsets, False), dy)
-    dx = dw = None
-    if ctx.needs_input_grad[0]:
-        dx = _grouped_matmul(both, w, tile_experts, offsets, True)
-    if ctx.needs_input_grad[1]:
-        dw = _grouped_weight_gradient(x, both, tile_experts, offsets)
-    return dx, dw, None, None
+def _save_inputs(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    ctx.save_for_backward(*inputs)
 
 
 def _grouped_weight_gradient_backward(ctx, gradient):  # type: ignore[no-untyped-def]
@@ -284,5 +246,4 @@ def _grouped_weight_gradient_backward(ctx, gradient):  # type: ignore[no-untyped
 
 
 _grouped_matmul.register_autograd(_grouped_matmul_backward, setup_context=_save_operands)
-_grouped_swiglu.register_autograd(_grouped_swiglu_backward, setup_context=_save_operands)
-_grouped_weight_gradient.register_autograd(_grouped_weight_gradient_backward, setup_context=_save_operands)
+_grouped_weight_gradient.register_autograd(_grouped_weight_gradient_backward, setup_context=_save_inputs)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from twill.ops import dispatch
-from twill.ops.routing import LARGEST, TILE_ROWS, Routing, padded_rows, sources
+from twill.ops.routing import LARGEST, TILE_ROWS, Routing, padded_rows
 
 DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 _BLOCK = 256  # choices that are counted together
@@ -62,9 +62,23 @@ def spread(values: Tensor, positions: Tensor, rows: int) -> Tensor:
     return spread_values
 
 
-def tokens_of(positions: Tensor, rows: int) -> Tensor:
-    """[rows] int64: the token in each row, -1 where there is none."""
-    return sources(positions, rows).div(positions.shape[1], rounding_mode="floor")
+def tokens_of(positions: Tensor, rows: int, dtype: torch.dtype = torch.int64) -> Tensor:
+    """[rows], int64 or int32: the token in each row, -1 where there is none."""
+    return _inverted(positions, rows, positions.shape[1], dtype)
+
+
+def choices_of(positions: Tensor, rows: int) -> Tensor:
+    """[rows] int64: which of the flattened choices lies in each row, as `twill.ops.routing.sources`."""
+    return _inverted(positions, rows, 1, torch.int64)
+
+
+def _inverted(positions: Tensor, rows: int, divisor: int, dtype: torch.dtype) -> Tensor:
+    """[rows]: the flattened choice in each row, divided and rounded down; -1 where there is none."""
+    found = torch.full((rows,), -1, dtype=dtype, device=positions.device)
+    with torch.cuda.device_of(positions):
+        launch = dispatch.launcher(f"moe_sources_{str(dtype).removeprefix('torch.')}", "moe_sources")
+        launch(dispatch.aligned(positions), found, positions.numel(), divisor)
+    return found
 
 
 def weighted_sum(y: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
@@ -82,7 +96,7 @@ def gradients(y: Tensor, dout: Tensor, positions: Tensor, weights: Tensor) -> tu
     rows, columns = y.shape
     dy = y.new_empty(rows, columns)
     dweights = torch.zeros(weights.shape, dtype=torch.float32, device=weights.device)
-    operands = dispatch.aligned(y), dout.contiguous(), sources(positions, rows), weights.float().contiguous()
+    operands = dispatch.aligned(y), dout.contiguous(), choices_of(positions, rows), weights.float().contiguous()
     with torch.cuda.device_of(y):
         launch = _launcher("moe_combine_gradient", y)
         launch(*operands, dy, dweights, rows, positions.shape[1], columns)

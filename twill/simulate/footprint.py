@@ -16,11 +16,11 @@ _MOST_WAVES = 16  # of a launch that are looked at; of more, an even sample
 
 @dataclass(frozen=True)
 class Load:
-    """A load of the kernel: of which tensor, how many bytes at a time, in the loop or once a tile."""
+    """A load of the kernel: of which tensor, how many bytes at a time (mean), in the loop or once a tile."""
 
     op: Op
     tensor: str
-    nbytes: int
+    nbytes: float
     in_loop: bool
 
 
@@ -57,8 +57,8 @@ class Footprint:
         looked_at = sum(len(wave) for wave in sample)
         return {tensor: round(nbytes * total / max(1, looked_at)) for tensor, nbytes in found.items()}
 
-    def _wave(self, wave: Sequence[tuple[int, int]]) -> dict[str, int]:
-        found: dict[str, int] = defaultdict(int)
+    def _wave(self, wave: Sequence[tuple[int, int]]) -> dict[str, float]:
+        found: dict[str, float] = defaultdict(float)
         programs = [_Program(self.graph, self.launch, at, tile) for at, tile in wave]
         for load in self.loads:
             asked = [load.nbytes * (self.tiles[at][tile] if load.in_loop else 1) for at, tile in wave]
@@ -66,7 +66,7 @@ class Footprint:
             if None in keys:
                 found[load.tensor] += sum(asked)
                 continue
-            largest: dict[object, int] = {}
+            largest: dict[object, float] = {}
             for key, nbytes in zip(keys, asked, strict=True):
                 largest[key] = max(largest.get(key, 0), nbytes)
             found[load.tensor] += sum(largest.values())

@@ -9,30 +9,20 @@ machine file says (`outside`). A barrier's phase is over when all who arrive at 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from twill.codegen.plan import Plan, Role
 from twill.codegen.statements import (
     DONE,
-    TURNED,
     Arrive,
     AsyncCopy,
     Barrier,
-    Comment,
-    Condition,
-    Count,
-    For,
-    If,
-    Iteration,
     Mma,
     MmaWait,
     Stmt,
     StoreWait,
-    Tiles,
     TmaLoad,
     TmaStore,
-    TripCount,
     Wait,
 )
 from twill.codegen.turns import TURNS_OVER
@@ -43,29 +33,9 @@ from twill.simulate.edges import Edge, edges
 from twill.simulate.latency import LoadLatency
 from twill.simulate.outside import Outside
 from twill.simulate.program import Need, Program, Task
+from twill.simulate.unrolled import Place, segments
 
 Phase = tuple[int, str, int]  # block, barrier, iteration that completes it
-
-
-@dataclass(frozen=True)
-class _At:
-    """Where a role stands: the loop variable, the trip count, and the tile that it works on (all of one trip count)."""
-
-    i: int
-    n: int
-    tile: int = 0
-    turned: bool = True  # whether groups take turns in the tiles
-
-    def number(self, iteration: Iteration) -> int:
-        return {"first": 0, "index": self.i, "end": self.n, "tile": self.tile}[iteration.base] + iteration.offset
-
-    def before(self, counter: str) -> int:
-        """Iterations of the tiles before, as the counter of a role has it."""
-        return self.tile * self.n if counter == DONE or (counter == TURNED and self.turned) else 0
-
-    def holds(self, conditions: Iterable[Condition]) -> bool:
-        sides = ((self.number(each.left), each.relation, self.number(each.right)) for each in conditions)
-        return all(left < right if relation == "<" else left >= right for left, relation, right in sides)
 
 
 @dataclass
@@ -158,7 +128,7 @@ class _RoleWriter:
 
     def write(self) -> None:
         turned = self.all.iterations >= self.all.plan.threshold
-        for op, iteration, at, statements in _segments(self.statements, self.all.iterations, self.all.tiles, turned):
+        for op, iteration, at, statements in segments(self.statements, self.all.iterations, self.all.tiles, turned):
             if op:
                 self.op(self.all.ops[self.all.number[op]], iteration, at, statements)
             else:
@@ -166,7 +136,7 @@ class _RoleWriter:
         if self.needs or self.phases:
             self.task(-1, "the end", "", 0, 0, 0)
 
-    def op(self, op: Op, iteration: int, at: _At, statements: list[Stmt]) -> None:
+    def op(self, op: Op, iteration: int, at: Place, statements: list[Stmt]) -> None:
         """One op of the loop, at the last statement that computes; what it gives back, it gives back after that."""
         self.iteration = iteration + at.before(DONE)
         work = [number for number, each in enumerate(statements) if not isinstance(each, (*_WAITS, Arrive))]
@@ -186,7 +156,7 @@ class _RoleWriter:
                 for arrive in held:
                     self.arrive(arrive, at)
 
-    def issue(self, op: Op, iteration: int, statement: Stmt | None, at: _At) -> None:
+    def issue(self, op: Op, iteration: int, statement: Stmt | None, at: Place) -> None:
         if isinstance(statement, TmaLoad | AsyncCopy) and not at.holds(statement.conditions):
             return
         number = self.all.number[op.id]
@@ -219,7 +189,7 @@ class _RoleWriter:
         else:
             self.clock = max(self.begun, min(self.until, self.origin + start))
 
-    def plain(self, at: _At, statements: list[Stmt]) -> None:
+    def plain(self, at: Place, statements: list[Stmt]) -> None:
         """Statements outside the loop, each after the one before is complete; after the loop, after all of its ops."""
         if not statements:
             return
@@ -257,7 +227,7 @@ class _RoleWriter:
         """What follows issues after all that stands before."""
         self.clock, self.origin = self.until, None
 
-    def wait(self, each: Stmt, at: _At) -> None:
+    def wait(self, each: Stmt, at: Place) -> None:
         self.apart()
         if isinstance(each, Wait) and at.holds(each.conditions):
             block, name, iteration = self.phase(each.barrier, at)
@@ -282,12 +252,12 @@ class _RoleWriter:
                 return buffer.source
         return barrier.name
 
-    def arrive(self, each: Arrive, at: _At) -> None:
+    def arrive(self, each: Arrive, at: Place) -> None:
         if at.holds(each.conditions):
             task = self.task(-1, f"arrive at {each.barrier.name}", "", 0, 0, 0)
             self.all.arrivals[self.phase(each.barrier, at)].append((task, self.all.hop, False))
 
-    def phase(self, barrier: Barrier, at: _At) -> Phase:
+    def phase(self, barrier: Barrier, at: Place) -> Phase:
         number = at.number(barrier.iteration) + at.before(barrier.since)
         return self.block, barrier.name, number if barrier.depth else 0
 
@@ -309,31 +279,3 @@ class _RoleWriter:
 
 
 _WAITS = (Wait, MmaWait, StoreWait)
-
-
-def _segments(body: tuple[Stmt, ...], n: int, tiles: int, turned: bool) -> Iterator[tuple[str, int, _At, list[Stmt]]]:
-    """The statements of a role with `n` iterations, loops unrolled, in runs: (op, iteration, place, statements)."""
-    op, iteration, at, held = "", 0, _At(0, n, 0, turned), list[Stmt]()
-    for here, statement in _flat(body, at, tiles):
-        if isinstance(statement, Comment):
-            yield op, iteration, at, held
-            op, at, held = statement.op, here, []
-            iteration = here.number(statement.iteration)
-        elif not isinstance(statement, TripCount | Count):
-            held.append(statement)
-    yield op, iteration, at, held
-
-
-def _flat(body: tuple[Stmt, ...], at: _At, tiles: int) -> Iterator[tuple[_At, Stmt]]:
-    for statement in body:
-        if isinstance(statement, If):
-            yield from _flat(statement.then if at.n >= statement.at_least else statement.orelse, at, tiles)
-        elif isinstance(statement, For):
-            for i in range(statement.start, at.n + statement.extra):
-                yield from _flat(statement.body, replace(at, i=i), tiles)
-        elif isinstance(statement, Tiles):
-            for tile in range(tiles):
-                yield replace(at, tile=tile), Comment(f"tile {tile}")
-                yield from _flat(statement.body, replace(at, tile=tile), tiles)
-        else:
-            yield at, statement

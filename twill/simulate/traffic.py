@@ -11,6 +11,7 @@ from twill.frontend.launch import Launch
 from twill.frontend.trips import descriptor_extents, programs, tile_trips
 from twill.ir.graph import DTYPE_BITS, Graph, Op
 from twill.simulate.footprint import Footprint, Load
+from twill.simulate.guards import taken
 
 _THROUGH = ("addptr", "splat", "broadcast", "expand_dims", "reshape", "trans", "bitcast")
 _LOADS, _STORES = ("descriptor_load", "async_load", "load"), ("descriptor_store", "store", "atomic")
@@ -82,7 +83,8 @@ class Traffic:
 
 
 def traffic(graph: Graph, launch: Launch) -> Traffic:
-    """The traffic of a launch with a grid. Masks and tiles that reach over an edge count in full.
+    """The traffic of a launch with a grid. Masks and tiles that reach over an edge count in full, but for iterations in
+    which a mask is false as a whole (`guards.py`).
 
     Raises InputError without a grid or with an empty one, Unsupported when trip counts come from memory.
     """
@@ -106,10 +108,12 @@ def traffic(graph: Graph, launch: Launch) -> Traffic:
                 load = op.opcode in _LOADS
                 moved = op.result.type if load else types[op.operands[-1 if op.opcode == "descriptor_store" else 1]]
                 name = _tensor(op, producers)
-                (loaded if load else stored)[name] += moved.nbytes * times
+                inside = ops is graph.loop.body
+                nbytes = moved.nbytes * (taken(graph, launch, tiles, op) if inside else 1)
+                (loaded if load else stored)[name] += round(nbytes * times)
                 if load:
-                    loads.append(Load(op, name, moved.nbytes, ops is graph.loop.body))
-                if ops is not graph.loop.body:
+                    loads.append(Load(op, name, nbytes, inside))
+                if not inside:
                     outside["load" if load else "store"] += moved.nbytes
     tensors = tuple(
         Tensor(name, loaded[name], stored[name], _own_bytes(graph, launch, name))

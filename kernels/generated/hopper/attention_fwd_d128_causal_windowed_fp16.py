@@ -2,11 +2,11 @@ r"""attention_fwd for Hopper, written by Twill from attention_fwd.py. Do not edi
 kernel and compile it again.
 
 Compiled for D=128, BLOCK_M=128, BLOCK_N=128, CAUSAL=True, WINDOWED=True.
-Schedule: II = 2212 cycles, optimal (ResMII of unit ALU (ops s_15.0, s_15.1, m_new_1.0, m_new_1.1, p_3.0, p_3.1, l_i_2.0, l_i_2.1 and 4 more)); one iteration takes 7197.
+Schedule: II = 2048 cycles, optimal (ResMII of unit TC (ops s.0, s.1, acc.0, acc.1)); one iteration takes 5845.
 
 Roles:
-  consumer0: 4 warps, 240 registers a thread, 3 stages
-  consumer1: 4 warps, 240 registers a thread, 3 stages
+  consumer0: 4 warps, 240 registers a thread, 2 stages
+  consumer1: 4 warps, 240 registers a thread, 2 stages
   loader: 1 warps, 24 registers a thread
 
 Rings:
@@ -14,14 +14,15 @@ Rings:
   v_tile_ring: 3 x [128, 128] f16
 
 Steady state, one II:
-           0                     553                   1106                  1659
-       TC |[acc.0 #0 ---------][s.0 #2 -----------]......[acc.1 #1 ----------][s.1 #3 ------------]|
-      SFU |....................[p.0 #1 -----------]...........................[p.1 #2 ------------]|
-      ALU |1c[M #1]1l1dd1PP[s_15.1 #2 ----------------]1L[m #2]1D1CC2pp[s_15.0 #2 ----------------]|
-      TMA |[k_tile #3 --------------------------][v_tile #2 -------------------------].............|
-  group 0 |K.....................................V.................................................|
-  group 1 |E.[M #1].....1PP...S[p.0 #1 -----------]....1L......1D1CC...[s_15.0 #2 ----------------]|
-  group 2 |1c......1l1dd...[s_15.1 #2 ----------------].e[m #2].....2pp......s[p.1 #2 ------------]|
+           0                     512                   1024                  1536
+       TC |<S #1 ][acc.0 #0 -----------][s.1 #1 -------------][acc.1 #0 -----------][s.0 #2 ------>|
+      SFU |.......[p.1 #0 -------------]......................[p.0 #1 -------------]...............|
+      ALU |0DD0pp.0c......[s_6.0 #1 --------].[M #1]0ll0dd1PP1C.......[s_6.1 #1 --------].[m #1]1LL|
+      TMA |[k_tile #2 -----------------------------][v_tile #2 ----------------------------].......|
+  group 0 |K........................................V..............................................|
+  group 1 |0DD....E.......[s_6.0 #1 --------].[M #1]......1PP1C[p.0 #1 ------------]S...........1LL|
+  group 2 |...0pp.[p.1 #0 -------------]s...........0ll0dd....e.......[s_6.1 #1 --------].[m #1]...|
+          |       0c                                                                               |
 """
 
 import torch
@@ -78,168 +79,84 @@ def consumer0(
     l_i = gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128)
     acc = gl.full([64, 128], 0.0, gl.float32, MMA_128)
     n = gl.cdiv(end - begin, 128)
-    if n >= 2:
+    if n >= 1:
         # prologue, body 0
-        # s.0 on TC: stage 1, slot 501
+        # s.0 on TC: stage 0, slot 1689
         mbarrier.wait(k_tile_ring_full.index(0), 0)
         s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_0.index(0), count=1)
+        # s_6.0 on ALU: stage 1, slot 341
         s = warpgroup_mma_wait(0, deps=[s])
         mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
-        # prologue, body 1
-        # s_15.0 on ALU: stage 1, slot 1497
         s2 = s * scale_log2
-        s3 = gl.expand_dims(offs_m, 1) >= ((begin + 0 * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+        ago = gl.expand_dims(offs_m, 1) - ((begin + 0 * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+        s3 = ago.to(gl.uint32, bitcast=True) < window
         s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        s5 = gl.expand_dims(offs_m, 1) - ((begin + 0 * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-        s6 = s5 < window
-        s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # m_new_1.0 on ALU: stage 2, slot 53
-        m_new3 = gl.max(s7, 1)
-        m_new_prev = m_new
-        m_new = gl.maximum(m_new, m_new3)
-        m_safe = m_new == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
-        m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new)
-        alpha = m_new_prev - m_safe2
-        alpha2 = gl.exp2(alpha)
-        # p_3.0 on ALU: stage 2, slot 327
-        p = s7 - gl.expand_dims(m_safe2, 1)
-        # p.0 on SFU: stage 2, slot 501
-        p2 = gl.exp2(p)
-        # s.0 on TC: stage 1, slot 501
-        mbarrier.wait(k_tile_ring_full.index(1), 0)
-        s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(1).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_0.index(1), count=1)
-        # l_i_2.0 on ALU: stage 2, slot 1095
-        l_i3 = l_i * alpha2
-        l_i4 = gl.sum(p2, 1)
-        l_i = l_i3 + l_i4
-        # acc_4.0 on ALU: stage 2, slot 1305
-        acc3 = p2.to(gl.float16)
-        # acc_3.0 on ALU: stage 2, slot 1369
-        acc4 = acc * gl.expand_dims(alpha2, 1)
-        s = warpgroup_mma_wait(0, deps=[s])
-        mbarrier.arrive(k_tile_ring_empty.index(1), count=1)
         # steady state
-        for i in range(2, n):
-            # s_15.0 on ALU: stage 1, slot 1497
-            s2 = s * scale_log2
-            s3 = gl.expand_dims(offs_m, 1) >= ((begin + (i - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            s5 = gl.expand_dims(offs_m, 1) - ((begin + (i - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s6 = s5 < window
-            s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            # acc.0 on TC: stage 2, slot 2201
-            mbarrier.wait(v_tile_ring_full.index((i + 1) % 3), ((i - 2) // 3) & 1)
-            mbarrier.wait(turn_1.index(i % 3), (i // 3) & 1)
-            acc = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index((i + 1) % 3), acc4, is_async=True)
-            # m_new_1.0 on ALU: stage 2, slot 53
-            m_new3 = gl.max(s7, 1)
+        for i in range(1, n):
+            # m_new_1.0 on ALU: stage 1, slot 814
+            m_new3 = gl.max(s4, 1)
             m_new_prev = m_new
             m_new = gl.maximum(m_new, m_new3)
             m_safe = m_new == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
             m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new)
             alpha = m_new_prev - m_safe2
             alpha2 = gl.exp2(alpha)
-            # p_3.0 on ALU: stage 2, slot 327
-            p = s7 - gl.expand_dims(m_safe2, 1)
-            # p.0 on SFU: stage 2, slot 501
+            # p_3.0 on ALU: stage 1, slot 1088
+            p = s4 - gl.expand_dims(m_safe2, 1)
+            # acc_3.0 on ALU: stage 1, slot 1152
+            acc3 = acc * gl.expand_dims(alpha2, 1)
+            # p.0 on SFU: stage 1, slot 1177
             p2 = gl.exp2(p)
-            # s.0 on TC: stage 1, slot 501
+            # s.0 on TC: stage 0, slot 1689
             mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
+            mbarrier.wait(turn_1.index((i + 1) % 3), ((i - 2) // 3) & 1, pred=i - 2 >= 0)
             s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_0.index(i % 3), count=1)
-            # l_i_2.0 on ALU: stage 2, slot 1095
+            # l_i_2.0 on ALU: stage 1, slot 1980
             l_i3 = l_i * alpha2
             l_i4 = gl.sum(p2, 1)
             l_i = l_i3 + l_i4
-            # acc_4.0 on ALU: stage 2, slot 1305
-            acc3 = p2.to(gl.float16)
-            # acc_3.0 on ALU: stage 2, slot 1369
-            acc = warpgroup_mma_wait(1, deps=[acc])
-            mbarrier.arrive(v_tile_ring_empty.index((i + 1) % 3), count=1)
-            acc4 = acc * gl.expand_dims(alpha2, 1)
-            s = warpgroup_mma_wait(0, deps=[s])
+            # acc_4.0 on ALU: stage 2, slot 0
+            acc4 = p2.to(gl.float16)
+            # acc.0 on TC: stage 2, slot 153
+            mbarrier.wait(v_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((i + 2) % 3), acc3, is_async=True)
+            mbarrier.arrive(turn_0.index((i + 2) % 3), count=1)
+            # s_6.0 on ALU: stage 1, slot 341
+            s = warpgroup_mma_wait(1, deps=[s])
             mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
+            s2 = s * scale_log2
+            ago = gl.expand_dims(offs_m, 1) - ((begin + i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+            s3 = ago.to(gl.uint32, bitcast=True) < window
+            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
+            acc = warpgroup_mma_wait(0, deps=[acc])
+            mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 3), count=1)
         # epilogue, body 1
-        # s_15.0 on ALU: stage 1, slot 1497
-        s2 = s * scale_log2
-        s3 = gl.expand_dims(offs_m, 1) >= ((begin + (n - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-        s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        s5 = gl.expand_dims(offs_m, 1) - ((begin + (n - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-        s6 = s5 < window
-        s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # acc.0 on TC: stage 2, slot 2201
-        mbarrier.wait(v_tile_ring_full.index((n + 1) % 3), ((n - 2) // 3) & 1)
-        acc = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index((n + 1) % 3), acc4, is_async=True)
-        # m_new_1.0 on ALU: stage 2, slot 53
-        m_new3 = gl.max(s7, 1)
+        # m_new_1.0 on ALU: stage 1, slot 814
+        m_new3 = gl.max(s4, 1)
         m_new_prev = m_new
         m_new = gl.maximum(m_new, m_new3)
         m_safe = m_new == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
         m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new)
         alpha = m_new_prev - m_safe2
         alpha2 = gl.exp2(alpha)
-        # p_3.0 on ALU: stage 2, slot 327
-        p = s7 - gl.expand_dims(m_safe2, 1)
-        # p.0 on SFU: stage 2, slot 501
+        # p_3.0 on ALU: stage 1, slot 1088
+        p = s4 - gl.expand_dims(m_safe2, 1)
+        # acc_3.0 on ALU: stage 1, slot 1152
+        acc3 = acc * gl.expand_dims(alpha2, 1)
+        # p.0 on SFU: stage 1, slot 1177
         p2 = gl.exp2(p)
-        # l_i_2.0 on ALU: stage 2, slot 1095
+        # l_i_2.0 on ALU: stage 1, slot 1980
         l_i3 = l_i * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i = l_i3 + l_i4
-        # acc_4.0 on ALU: stage 2, slot 1305
-        acc3 = p2.to(gl.float16)
-        # acc_3.0 on ALU: stage 2, slot 1369
-        acc = warpgroup_mma_wait(0, deps=[acc])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 1) % 3), count=1)
-        acc4 = acc * gl.expand_dims(alpha2, 1)
-        # epilogue, body 2
-        # acc.0 on TC: stage 2, slot 2201
+        # acc_4.0 on ALU: stage 2, slot 0
+        acc4 = p2.to(gl.float16)
+        # acc.0 on TC: stage 2, slot 153
         mbarrier.wait(v_tile_ring_full.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        acc = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index((n + 2) % 3), acc4, is_async=True)
+        acc = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((n + 2) % 3), acc3, is_async=True)
+        mbarrier.arrive(turn_0.index((n + 2) % 3), count=1)
         acc = warpgroup_mma_wait(0, deps=[acc])
         mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 3), count=1)
-    else:
-        # too few iterations to fill the pipeline: one after the other
-        for i in range(0, n):
-            # s.0 on TC: stage 1, slot 501
-            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
-            s = warpgroup_mma(q_tile_0_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            # s_15.0 on ALU: stage 1, slot 1497
-            s = warpgroup_mma_wait(0, deps=[s])
-            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
-            s2 = s * scale_log2
-            s3 = gl.expand_dims(offs_m, 1) >= ((begin + i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            s5 = gl.expand_dims(offs_m, 1) - ((begin + i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s6 = s5 < window
-            s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            # m_new_1.0 on ALU: stage 2, slot 53
-            m_new3 = gl.max(s7, 1)
-            m_new_prev = m_new
-            m_new = gl.maximum(m_new, m_new3)
-            m_safe = m_new == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
-            m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new)
-            alpha = m_new_prev - m_safe2
-            alpha2 = gl.exp2(alpha)
-            # p_3.0 on ALU: stage 2, slot 327
-            p = s7 - gl.expand_dims(m_safe2, 1)
-            # p.0 on SFU: stage 2, slot 501
-            p2 = gl.exp2(p)
-            # l_i_2.0 on ALU: stage 2, slot 1095
-            l_i3 = l_i * alpha2
-            l_i4 = gl.sum(p2, 1)
-            l_i = l_i3 + l_i4
-            # acc_3.0 on ALU: stage 2, slot 1369
-            acc4 = acc * gl.expand_dims(alpha2, 1)
-            # acc_4.0 on ALU: stage 2, slot 1305
-            acc3 = p2.to(gl.float16)
-            # acc.0 on TC: stage 2, slot 2201
-            mbarrier.wait(v_tile_ring_full.index(i % 3), (i // 3) & 1)
-            acc = warpgroup_mma(gl.convert_layout(acc3, LEFT_OF_MMA_128), v_tile_ring.index(i % 3), acc4, is_async=True)
-            acc = warpgroup_mma_wait(0, deps=[acc])
-            mbarrier.arrive(v_tile_ring_empty.index(i % 3), count=1)
     # after the loop
     total = l_i == gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128)
     total2 = gl.where(total, gl.full([64], 1.0, gl.float32, ROWS_OF_MMA_128), l_i)
@@ -286,169 +203,84 @@ def consumer1(
     l_i2 = gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128)
     acc2 = gl.full([64, 128], 0.0, gl.float32, MMA_128)
     n = gl.cdiv(end - begin, 128)
-    if n >= 2:
+    if n >= 1:
         # prologue, body 0
-        # s.1 on TC: stage 0, slot 1689
+        # s.1 on TC: stage 1, slot 665
         mbarrier.wait(k_tile_ring_full.index(0), 0)
         s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(0).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_1.index(0), count=1)
+        # s_6.1 on ALU: stage 1, slot 1365
         s = warpgroup_mma_wait(0, deps=[s])
         mbarrier.arrive(k_tile_ring_empty.index(0), count=1)
-        # prologue, body 1
-        # s_15.1 on ALU: stage 1, slot 391
         s2 = s * scale_log2
-        s3 = gl.expand_dims(offs_m, 1) >= ((begin + 0 * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+        ago = gl.expand_dims(offs_m, 1) - ((begin + 0 * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+        s3 = ago.to(gl.uint32, bitcast=True) < window
         s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        s5 = gl.expand_dims(offs_m, 1) - ((begin + 0 * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-        s6 = s5 < window
-        s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # m_new_1.1 on ALU: stage 1, slot 1163
-        m_new3 = gl.max(s7, 1)
+        # m_new_1.1 on ALU: stage 1, slot 1838
+        m_new3 = gl.max(s4, 1)
         m_new2_prev = m_new2
         m_new2 = gl.maximum(m_new2, m_new3)
         m_safe = m_new2 == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
         m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new2)
         alpha = m_new2_prev - m_safe2
         alpha2 = gl.exp2(alpha)
-        # p_3.1 on ALU: stage 1, slot 1433
-        p = s7 - gl.expand_dims(m_safe2, 1)
-        # p.1 on SFU: stage 1, slot 1689
-        p2 = gl.exp2(p)
-        # s.1 on TC: stage 0, slot 1689
-        mbarrier.wait(k_tile_ring_full.index(1), 0)
-        s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(1).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-        mbarrier.arrive(turn_1.index(1), count=1)
-        # acc_3.1 on ALU: stage 1, slot 2201
-        acc3 = acc2 * gl.expand_dims(alpha2, 1)
-        # l_i_2.1 on ALU: stage 2, slot 195
-        l_i3 = l_i2 * alpha2
-        l_i4 = gl.sum(p2, 1)
-        l_i2 = l_i3 + l_i4
-        # acc_4.1 on ALU: stage 2, slot 263
-        acc4 = p2.to(gl.float16)
-        s = warpgroup_mma_wait(0, deps=[s])
-        mbarrier.arrive(k_tile_ring_empty.index(1), count=1)
         # steady state
-        for i in range(2, n):
-            # s_15.1 on ALU: stage 1, slot 391
-            s2 = s * scale_log2
-            s3 = gl.expand_dims(offs_m, 1) >= ((begin + (i - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            s5 = gl.expand_dims(offs_m, 1) - ((begin + (i - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s6 = s5 < window
-            s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            # acc.1 on TC: stage 2, slot 1163
-            mbarrier.wait(v_tile_ring_full.index((i + 1) % 3), ((i - 2) // 3) & 1)
+        for i in range(1, n):
+            # p_3.1 on ALU: stage 2, slot 64
+            p = s4 - gl.expand_dims(m_safe2, 1)
+            # acc_3.1 on ALU: stage 2, slot 153
+            acc3 = acc2 * gl.expand_dims(alpha2, 1)
+            # p.1 on SFU: stage 2, slot 153
+            p2 = gl.exp2(p)
+            # s.1 on TC: stage 1, slot 665
+            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
             mbarrier.wait(turn_0.index((i + 2) % 3), ((i - 1) // 3) & 1)
-            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((i + 1) % 3), acc3, is_async=True)
-            # m_new_1.1 on ALU: stage 1, slot 1163
-            m_new3 = gl.max(s7, 1)
+            s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
+            # l_i_2.1 on ALU: stage 2, slot 956
+            l_i3 = l_i2 * alpha2
+            l_i4 = gl.sum(p2, 1)
+            l_i2 = l_i3 + l_i4
+            # acc_4.1 on ALU: stage 2, slot 1024
+            acc4 = p2.to(gl.float16)
+            # acc.1 on TC: stage 2, slot 1177
+            mbarrier.wait(v_tile_ring_full.index((i + 2) % 3), ((i - 1) // 3) & 1)
+            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((i + 2) % 3), acc3, is_async=True)
+            mbarrier.arrive(turn_1.index((i + 2) % 3), count=1)
+            # s_6.1 on ALU: stage 1, slot 1365
+            s = warpgroup_mma_wait(1, deps=[s])
+            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
+            s2 = s * scale_log2
+            ago = gl.expand_dims(offs_m, 1) - ((begin + i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
+            s3 = ago.to(gl.uint32, bitcast=True) < window
+            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
+            # m_new_1.1 on ALU: stage 1, slot 1838
+            m_new3 = gl.max(s4, 1)
             m_new2_prev = m_new2
             m_new2 = gl.maximum(m_new2, m_new3)
             m_safe = m_new2 == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
             m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new2)
             alpha = m_new2_prev - m_safe2
             alpha2 = gl.exp2(alpha)
-            # p_3.1 on ALU: stage 1, slot 1433
-            p = s7 - gl.expand_dims(m_safe2, 1)
-            # p.1 on SFU: stage 1, slot 1689
-            p2 = gl.exp2(p)
-            # s.1 on TC: stage 0, slot 1689
-            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
-            s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            mbarrier.arrive(turn_1.index(i % 3), count=1)
-            # acc_3.1 on ALU: stage 1, slot 2201
-            acc2 = warpgroup_mma_wait(1, deps=[acc2])
-            mbarrier.arrive(v_tile_ring_empty.index((i + 1) % 3), count=1)
-            acc3 = acc2 * gl.expand_dims(alpha2, 1)
-            # l_i_2.1 on ALU: stage 2, slot 195
-            l_i3 = l_i2 * alpha2
-            l_i4 = gl.sum(p2, 1)
-            l_i2 = l_i3 + l_i4
-            # acc_4.1 on ALU: stage 2, slot 263
-            acc4 = p2.to(gl.float16)
-            s = warpgroup_mma_wait(0, deps=[s])
-            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
+            acc2 = warpgroup_mma_wait(0, deps=[acc2])
+            mbarrier.arrive(v_tile_ring_empty.index((i + 2) % 3), count=1)
         # epilogue, body 1
-        # s_15.1 on ALU: stage 1, slot 391
-        s2 = s * scale_log2
-        s3 = gl.expand_dims(offs_m, 1) >= ((begin + (n - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-        s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        s5 = gl.expand_dims(offs_m, 1) - ((begin + (n - 1) * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-        s6 = s5 < window
-        s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-        # acc.1 on TC: stage 2, slot 1163
-        mbarrier.wait(v_tile_ring_full.index((n + 1) % 3), ((n - 2) // 3) & 1)
-        mbarrier.wait(turn_0.index((n + 2) % 3), ((n - 1) // 3) & 1)
-        acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((n + 1) % 3), acc3, is_async=True)
-        # m_new_1.1 on ALU: stage 1, slot 1163
-        m_new3 = gl.max(s7, 1)
-        m_new2_prev = m_new2
-        m_new2 = gl.maximum(m_new2, m_new3)
-        m_safe = m_new2 == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
-        m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new2)
-        alpha = m_new2_prev - m_safe2
-        alpha2 = gl.exp2(alpha)
-        # p_3.1 on ALU: stage 1, slot 1433
-        p = s7 - gl.expand_dims(m_safe2, 1)
-        # p.1 on SFU: stage 1, slot 1689
-        p2 = gl.exp2(p)
-        # acc_3.1 on ALU: stage 1, slot 2201
-        acc2 = warpgroup_mma_wait(0, deps=[acc2])
-        mbarrier.arrive(v_tile_ring_empty.index((n + 1) % 3), count=1)
+        # p_3.1 on ALU: stage 2, slot 64
+        p = s4 - gl.expand_dims(m_safe2, 1)
+        # acc_3.1 on ALU: stage 2, slot 153
         acc3 = acc2 * gl.expand_dims(alpha2, 1)
-        # l_i_2.1 on ALU: stage 2, slot 195
+        # p.1 on SFU: stage 2, slot 153
+        p2 = gl.exp2(p)
+        # l_i_2.1 on ALU: stage 2, slot 956
         l_i3 = l_i2 * alpha2
         l_i4 = gl.sum(p2, 1)
         l_i2 = l_i3 + l_i4
-        # acc_4.1 on ALU: stage 2, slot 263
+        # acc_4.1 on ALU: stage 2, slot 1024
         acc4 = p2.to(gl.float16)
-        # epilogue, body 2
-        # acc.1 on TC: stage 2, slot 1163
+        # acc.1 on TC: stage 2, slot 1177
         mbarrier.wait(v_tile_ring_full.index((n + 2) % 3), ((n - 1) // 3) & 1)
         acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index((n + 2) % 3), acc3, is_async=True)
+        mbarrier.arrive(turn_1.index((n + 2) % 3), count=1)
         acc2 = warpgroup_mma_wait(0, deps=[acc2])
         mbarrier.arrive(v_tile_ring_empty.index((n + 2) % 3), count=1)
-    else:
-        # too few iterations to fill the pipeline: one after the other
-        for i in range(0, n):
-            # s.1 on TC: stage 0, slot 1689
-            mbarrier.wait(k_tile_ring_full.index(i % 2), (i // 2) & 1)
-            s = warpgroup_mma(q_tile_1_smem, k_tile_ring.index(i % 2).permute([1, 0]), gl.zeros([64, 128], gl.float32, MMA_128), use_acc=False, is_async=True)
-            # s_15.1 on ALU: stage 1, slot 391
-            s = warpgroup_mma_wait(0, deps=[s])
-            mbarrier.arrive(k_tile_ring_empty.index(i % 2), count=1)
-            s2 = s * scale_log2
-            s3 = gl.expand_dims(offs_m, 1) >= ((begin + i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s4 = gl.where(s3, s2, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            s5 = gl.expand_dims(offs_m, 1) - ((begin + i * 128) + gl.expand_dims(gl.arange(0, 128, layout=COLUMNS_OF_MMA_128), 0))
-            s6 = s5 < window
-            s7 = gl.where(s6, s4, gl.full([64, 128], float("-inf"), gl.float32, MMA_128))
-            # m_new_1.1 on ALU: stage 1, slot 1163
-            m_new3 = gl.max(s7, 1)
-            m_new2_prev = m_new2
-            m_new2 = gl.maximum(m_new2, m_new3)
-            m_safe = m_new2 == gl.full([64], float("-inf"), gl.float32, ROWS_OF_MMA_128)
-            m_safe2 = gl.where(m_safe, gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128), m_new2)
-            alpha = m_new2_prev - m_safe2
-            alpha2 = gl.exp2(alpha)
-            # p_3.1 on ALU: stage 1, slot 1433
-            p = s7 - gl.expand_dims(m_safe2, 1)
-            # p.1 on SFU: stage 1, slot 1689
-            p2 = gl.exp2(p)
-            # l_i_2.1 on ALU: stage 2, slot 195
-            l_i3 = l_i2 * alpha2
-            l_i4 = gl.sum(p2, 1)
-            l_i2 = l_i3 + l_i4
-            # acc_3.1 on ALU: stage 1, slot 2201
-            acc3 = acc2 * gl.expand_dims(alpha2, 1)
-            # acc_4.1 on ALU: stage 2, slot 263
-            acc4 = p2.to(gl.float16)
-            # acc.1 on TC: stage 2, slot 1163
-            mbarrier.wait(v_tile_ring_full.index(i % 3), (i // 3) & 1)
-            acc2 = warpgroup_mma(gl.convert_layout(acc4, LEFT_OF_MMA_128), v_tile_ring.index(i % 3), acc3, is_async=True)
-            acc2 = warpgroup_mma_wait(0, deps=[acc2])
-            mbarrier.arrive(v_tile_ring_empty.index(i % 3), count=1)
     # after the loop
     total = l_i2 == gl.full([64], 0.0, gl.float32, ROWS_OF_MMA_128)
     total2 = gl.where(total, gl.full([64], 1.0, gl.float32, ROWS_OF_MMA_128), l_i2)
@@ -496,15 +328,15 @@ def loader(
     mbarrier.expect(q_tile_1_smem_full.index(0), 16384)
     tma_load(q_desc, [row_plus64, 0], q_tile_1_smem_full.index(0), q_tile_1_smem)
     n = gl.cdiv(end - begin, 128)
-    for i in range(0, n + 1):
+    for i in range(0, n):
         # k_tile: stage 0, slot 0
-        mbarrier.wait(k_tile_ring_empty.index(i % 2), ((i // 2) & 1) ^ 1, pred=i < n)
-        mbarrier.expect(k_tile_ring_full.index(i % 2), 32768, pred=i < n)
-        tma_load(k_desc, [key + (begin + i * 128), 0], k_tile_ring_full.index(i % 2), k_tile_ring.index(i % 2), pred=i < n)
-        # v_tile: stage 1, slot 948
-        mbarrier.wait(v_tile_ring_empty.index((i + 2) % 3), (((i - 1) // 3) & 1) ^ 1, pred=i - 1 >= 0)
-        mbarrier.expect(v_tile_ring_full.index((i + 2) % 3), 32768, pred=i - 1 >= 0)
-        tma_load(v_desc, [key + (begin + (i - 1) * 128), 0], v_tile_ring_full.index((i + 2) % 3), v_tile_ring.index((i + 2) % 3), pred=i - 1 >= 0)
+        mbarrier.wait(k_tile_ring_empty.index(i % 2), ((i // 2) & 1) ^ 1)
+        mbarrier.expect(k_tile_ring_full.index(i % 2), 32768)
+        tma_load(k_desc, [key + (begin + i * 128), 0], k_tile_ring_full.index(i % 2), k_tile_ring.index(i % 2))
+        # v_tile: stage 0, slot 948
+        mbarrier.wait(v_tile_ring_empty.index(i % 3), ((i // 3) & 1) ^ 1)
+        mbarrier.expect(v_tile_ring_full.index(i % 3), 32768)
+        tma_load(v_desc, [key + (begin + i * 128), 0], v_tile_ring_full.index(i % 3), v_tile_ring.index(i % 3))
 
 
 @gluon.jit
@@ -523,9 +355,9 @@ def attention_fwd_kernel(o_desc, q_desc, k_desc, v_desc, lse, G, M, N, window, s
     q_tile_1_smem_full = gl.allocate_shared_memory(gl.int64, [1, 1], barrier)
     o_desc_0_stage = gl.allocate_shared_memory(gl.float16, [64, 128], O_DESC_0_STAGE_LAYOUT)
     o_desc_1_stage = gl.allocate_shared_memory(gl.float16, [64, 128], O_DESC_1_STAGE_LAYOUT)
-    # turn_0: after s.0, acc.1 may be issued
+    # turn_0: after acc.0, s.1 may be issued
     turn_0 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
-    # turn_1: after s.1, acc.0 may be issued
+    # turn_1: after acc.1, s.0 may be issued
     turn_1 = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)
     for slot in gl.static_range(2):
         mbarrier.init(k_tile_ring_full.index(slot), count=1)
