@@ -22,7 +22,7 @@ def inputs(TQ=370, TK=524, H=2, G=2, D=128, CAUSAL=False, dtype="fp16", seed=0):
         "q": q, "k": k, "v": v, "starts_q": starts["q"], "starts_k": starts["k"],
         "o": torch.zeros_like(q), "lse": torch.zeros(H, TQ),
         "TQ": TQ, "TK": TK, "B": 4, "H": H, "G": G, "LONGEST": int(starts["q"].diff().max()), "scale": D**-0.5,
-        "D": D, "BLOCK_M": 128, "BLOCK_N": 64 if D == 64 else 128, "CAUSAL": CAUSAL,
+        "D": D, "BLOCK_M": 128, "BLOCK_N": 128 if D == 128 else 64, "CAUSAL": CAUSAL,
     }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def _attention_operator() -> Iterable[Variant]:
             name = f"attention_fwd_d256{'_causal' if causal else ''}_{dtype}"
             yield Variant(name, "attention_fwd.py", {"D": 256, "CAUSAL": causal}, {"dtype": dtype})
         yield Variant(f"attention_backward_d64_{dtype}", "attention_backward.py", {"D": 64}, {"dtype": dtype})
-        for head in (64, 128):
+        for head in (64, 128, 256):
             for causal in (False, True):
                 name = f"attention_varlen_d{head}{'_causal' if causal else ''}_{dtype}"
                 yield Variant(name, "attention_varlen.py", {"D": head, "CAUSAL": causal}, {"dtype": dtype})

@@ -196,6 +196,8 @@ def emulated(monkeypatch):
     (64, False, (20, 7), (140, 0)),
     (128, True, (0, 130), (50, 70)),
     (128, False, (33, 60), (33, 129)),
+    (256, True, (70, 5), (70, 9)),
+    (256, False, (9, 0), (40, 70)),
 ])  # fmt: skip
 def test_generated_kernels_do_the_same(emulated, size, causal, queries, keys):
     q, k, v, *begin = tensors(queries, keys, 2, 1, size, torch.float16, behind=3)
