@@ -79,15 +79,18 @@ def main(
     wanted = {*((row["module"], row["number"]) for row in kept), *((name, number) for name, number, _ in todo)}
     todo = [each for each in todo if each[:2] not in judged]
     covered = [name for name in NAMES if name in names or any(row["module"] == name for row in kept)]
+    sources = {name: digest(name) for name in covered}
 
     def write(rows: Sequence[dict[str, Any]], interrupted: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        rows = sorted([*kept, *rows], key=lambda row: (covered.index(row["module"]), row["number"]))
+        same = [name for name in covered if digest(name) == sources[name]]  # not compiled anew since the start
+        rows = [row for row in [*kept, *rows] if row["module"] in same]
+        rows.sort(key=lambda row: (covered.index(row["module"]), row["number"]))
         facts = {
-            **coverage(covered),
-            "sources": {name: digest(name) for name in covered},
+            **coverage(same),
+            "sources": {name: sources[name] for name in same},
             "seeds": list(SEEDS),
             "interrupted": interrupted,
-            "of": len(wanted),
+            "of": sum(name in same for name, _ in wanted),
         }
         write_text(target, text_of(record.document("mutation", results(rows), facts)))
         return rows, facts

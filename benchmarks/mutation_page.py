@@ -50,9 +50,10 @@ def markdown(document: Mapping[str, Any]) -> str:
     rows, facts = document["results"]["mutants"], document["provenance"]
     left = [row for row in rows if row["caught_by"] is None]
     equivalent = sum(row["equivalent"] is not None for row in left)
+    judged = len(facts["modules"]) + len(facts["twins"])
     text = [
         f"Run of {facts['date'][:10]} over {len(facts['modules'])} modules, which have {len(facts['twins'])} twins: "
-        f"{len(rows)} mutants, "
+        f"{judged} of the {judged + len(facts['missing'])} shipped. {len(rows)} mutants, "
         f"{len(rows) - len(left)} caught, {equivalent} equivalent, {len(left) - equivalent} holes.",
         *([f"Ended early: {facts['of'] - len(rows)} more were not judged."] if facts["interrupted"] else []),
         f"Of the survivors, {sum(not row['unordered'] for row in left)} do so under every interleaving at every "

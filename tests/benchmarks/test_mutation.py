@@ -10,6 +10,7 @@ from benchmarks import mutation, mutation_page, mutation_trial
 from benchmarks.mutants import KINDS, Edit, Mutant, mutants
 from benchmarks.mutation_equivalents import EQUIVALENTS, justified
 from benchmarks.mutation_trial import NAMES, Verdict, paths, prepared, trial
+from twill.emulate import cases
 from twill.emulate.launches import loaded
 from twill.emulate.verify import SEEDS, runs_of
 
@@ -194,22 +195,35 @@ def test_a_wait_behind_its_load_is_caught_by_more_interleavings():
 
 
 def test_a_group_that_runs_ahead_is_caught_by_starving_the_other():
-    """consumer1 releases K's slot one early, twice while consumer0 stands before its wait: K is loaded over what its
-    MMA reads. The seeds pass."""
-    name = "attention_fwd_d128_causal_windowed_fp16"
-    text, found, entry, made = prepared(name)
-    (mutant,) = (
+    """consumer1 releases V's slot one early, twice while consumer0 stands before its first wait: V is loaded there
+    again, and consumer0 waits for a phase that is over. The seeds pass."""
+    path, _ = paths("attention_dq_d64_causal_fp16")
+    text = path.read_text()
+    mutant = next(  # of the loop, not of the one for few iterations below it
         one
-        for one in made
-        if one.kind == "slot-arrived" and one.role == "consumer1" and "k_tile_ring_empty.index(i %" in one.statement
-        and one.line < 400
-    )  # fmt: skip
-    module, launcher = loaded(paths(name)[0], entry, mutant.apply(text))
-    (case,) = (case for case in found if case.trip_count == 7)
-    runs = list(runs_of(module, launcher, case, SEEDS, 1))
+        for one in mutants(text)
+        if one.kind == "slot-arrived" and one.role == "consumer1" and "v_tile_ring_empty.index(i %" in one.statement
+    )
+    kernel = cases.opened(path, None, (7,))
+    module, launcher = loaded(path, kernel.graph.name, mutant.apply(text))
+    (trip,) = kernel.trips
+    runs = list(runs_of(module, launcher, kernel.case(trip, kernel.sample(trip, 1)), SEEDS, 1))
     assert [run.failure for run in runs[: len(SEEDS)]] == [None] * len(SEEDS)
     assert runs[-1].interleaving.startswith("starve")
-    assert runs[-1].failure.kind == "race"
+    assert runs[-1].failure.kind == "deadlock"
+
+
+def test_a_phase_that_is_stuck_behind_a_loop_is_caught_where_the_ring_is_used_again():
+    """V's third tile from the end, in a ring of four: its phase is 1 from 7 iterations on."""
+    path, _ = paths("attention_varlen_d64_causal_fp16")
+    text = path.read_text()
+    wait = "mbarrier.wait(v_tile_ring_full.index((n + 1) % 4), ((n - 3) // 4) & 1)"
+    (mutant,) = (one for one in mutants(text) if one.kind == "phase-stuck" and one.statement == wait)
+    kernel = cases.opened(path, None, None)
+    (trip,) = (trip for trip in kernel.trips if trip.trip_count == 7)
+    module, launcher = loaded(path, kernel.graph.name, mutant.apply(text))
+    run = next(runs_of(module, launcher, kernel.case(trip, kernel.sample(trip, 1)), (0,)))
+    assert run.failure.kind == "deadlock"
 
 
 def test_a_survivor_is_justified_by_what_stands_there():
@@ -221,12 +235,25 @@ def test_a_survivor_is_justified_by_what_stands_there():
     assert justified("matmul_fp16", last, text) is None
 
 
-def test_a_short_loop_is_told_from_one_that_uses_a_slot_twice():
-    text = "def f():\n    if n >= 2:\n        pass\n    else:\n        mbarrier.arrive(a_empty.index(i % 3), count=1)\n"
-    rings = "    a = gl.allocate_shared_memory(gl.int64, [{}, 1], barrier)\n"
-    mutant = Mutant("drop-arrive", "f", 5, "mbarrier.arrive(a_empty.index(i % 3), count=1)", "dropped", ())
-    assert justified("matmul_fp16", mutant, text + rings.format(2))
-    assert justified("matmul_fp16", mutant, text.replace("n >= 2", "n >= 4") + rings.format(2)) is None
+@pytest.mark.parametrize(
+    ("kind", "statement", "most"),  # iterations, with a ring of three
+    [
+        ("drop-arrive", "mbarrier.arrive(a_ring_empty.index(i % 3), count=1)", 3),
+        ("ring-modulo", "mbarrier.arrive(a_ring_empty.index(i % 3), count=1)", 3),
+        ("phase-stuck", "mbarrier.wait(a_ring_full.index(i % 3), (i // 3) & 1)", 3),
+        ("ring-modulo", "mbarrier.wait(a_ring_full.index(i % 3), (i // 3) & 1)", 2),
+        ("ring-modulo", "s = warpgroup_mma(q, a_ring.index(i % 3), s)", 2),
+        ("ring-modulo", "s = warpgroup_mma(q, b_ring.index(i % 4), s)", 0),
+    ],
+)
+def test_a_short_loop_is_told_from_one_that_uses_a_slot_twice(kind, statement, most):
+    text = "def f():\n    if n >= {}:\n        pass\n    else:\n        {}\n"
+    text += "    a_ring_full = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)\n"
+    text += "    a_ring_empty = gl.allocate_shared_memory(gl.int64, [3, 1], barrier)\n"
+    mutant = Mutant(kind, "f", 5, statement, "dropped", ())
+    found = [n for n in range(6) if justified("matmul_fp16", mutant, text.format(n + 1, statement))]
+    assert max(found, default=0) == most
+    assert all(n in found for n in range(1, most))
 
 
 @pytest.mark.parametrize(("below", "right"), [("turn_0", True), ("v_tile_ring_full", False)])
@@ -234,6 +261,16 @@ def test_the_fence_may_miss_a_turn_s_barriers_only(below, right):
     text = f"def f():\n    mbarrier.init({below}.index(slot), count=1)\n    fence_async_shared()\n"
     mutant = Mutant("move-fence", "f", 3, "fence_async_shared()", "moved before line 1", ())
     assert (justified("matmul_fp16", mutant, text) is not None) is right
+
+
+@pytest.mark.parametrize(("left", "deps", "right"), [(0, "dk, dq", True), (1, "dk, dq", False), (0, "dk", False)])
+def test_mmas_change_places_only_where_both_are_waited_for_together(left, deps, right):
+    text = "def consumer0():\n    dq_part = warpgroup_mma(a, b, zero)\n    dk_acc = warpgroup_mma(c, d, dk_acc)\n"
+    names = deps.replace("dk", "dk_acc").replace("dq", "dq_part")
+    text += f"    {names} = warpgroup_mma_wait({left}, deps=[{names}])\n"
+    statement = "dq_part = warpgroup_mma(a, b, zero)"
+    mutant = Mutant("mma-swapped", "consumer0", 2, statement, "exchanged with line 3", ())
+    assert (justified("attention_backward_d64_fp16", mutant, text) is not None) is right
 
 
 def test_the_table_of_equivalents_names_kinds_that_exist():
@@ -397,6 +434,24 @@ def test_an_interrupt_keeps_what_was_done(monkeypatch, tmp_path):
     document = json.loads(target.read_text())
     assert document["provenance"]["interrupted"] is True
     assert len(document["results"]["mutants"]) == 1
+
+
+def test_verdicts_on_a_module_that_changes_meanwhile_are_not_written(monkeypatch, tmp_path):
+    names, target = ("matmul_fp16", "grouped_matmul_fp16"), tmp_path / "mutation.json"
+    real = mutation.digest
+
+    def run(asked, todo, workers, save):
+        monkeypatch.setattr(mutation, "digest", lambda name: "another" if name == names[0] else real(name))
+        return [{**ROW, "module": name, "caught_by": "race", "equivalent": None} for name in names], [], False
+
+    monkeypatch.setattr(mutation, "run", run)
+    done = CliRunner().invoke(mutation.main, [*names, "--limit", "20", "--output", str(target)])
+    assert done.exit_code == 0, done.output
+    document = json.loads(target.read_text())
+    assert [row["module"] for row in document["results"]["mutants"]] == [names[1]]
+    assert document["provenance"]["sources"] == {names[1]: real(names[1])}
+    assert names[0] in document["provenance"]["missing"]
+    assert 0 < document["provenance"]["of"] < 20
 
 
 def test_a_verdict_without_a_report_is_a_survivor():
