@@ -97,13 +97,14 @@ def test_refusals():
     "name",
     [
         "row_squares", "relu_attention", "log_sum_exp", "segment_sums", "gated", "block_scaled", "pointer_matmul",
-        "paged_product", "persistent_residual", pytest.param("persistent_attention", marks=pytest.mark.slow),
+        "paged_product", "packed_weights", "persistent_residual",
+        pytest.param("persistent_attention", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_kernels_for_the_occasion(name):
     """No dot at all; four dimensions and a ReLU; a sum rescaled out of source order; bounds from memory; branches;
     loads by pointers in the loop, into registers and by asynchronous copies, by indices of the loop too; tile after
-    tile: compiled, and each check holds."""
+    tile; unsigned bytes, and a chain of MMAs with computed operands: compiled, and each check holds."""
     made = twill.compile(KERNELS / f"{name}.py")
     assert made.schedule.status == "optimal"
     checks = made.verify(seeds=2)

@@ -97,7 +97,7 @@ def verify(found: Alternatives, seeds: int, tell: Callable[[str], None]) -> Alte
             def told(message: str, place: int = place) -> None:
                 tell(f"kernel {place}: {message}")
 
-            other = replace(other, checks=climb(other.compiled, seeds, told))
+            other = replace(other, checks=climb(other.compiled, seeds, told, other.files))
         others.append(other)
     return replace(found, others=tuple(others))
 

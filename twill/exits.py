@@ -66,7 +66,9 @@ def fail_with(checks: Sequence[Check], where: str, as_json: bool) -> None:
     """Exit code 1 when a check failed."""
     failed = [check for check in checks if not check.passed]
     if failed:
-        end_with(CheckFailed(f"{failed[0].name}: {failed[0].detail}", location=where), as_json)
+        first = failed[0]
+        detail = first.detail if first.detail.endswith(".") else f"{first.detail}."
+        end_with(CheckFailed(f"{first.name}: {detail}", hint=first.hint, location=first.where or where), as_json)
 
 
 def refuse_problem(solved: Schedule, graph: str) -> NoReturn:

@@ -9,6 +9,7 @@ besides; one that does not fit in shared memory, with less of it.
 
 from __future__ import annotations
 
+import ast
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -85,10 +86,14 @@ def refine(
             tell("compiling to machine code")
             try:
                 code = compile_module(module, decided.name, arguments)
-            except CheckFailed:  # ptxas crashes on a few forms of large kernels
+            except InputError as error:  # the module is gone when this is read
+                raise InputError(error.message, hint=error.hint, location=graph.loop.location) from error
+            except CheckFailed as error:  # ptxas crashes on a few forms of large kernels
                 form, isolation = next(choices, (form, isolation + 1))
                 if isolation == len(ISOLATION):
-                    raise
+                    raise CheckFailed(
+                        error.message, hint="This is a defect of Twill.", location=graph.loop.location
+                    ) from error
                 history.append(f"Triton does not compile it: {described(form, isolation)}")
                 continue
             attempts.append(figures(decided, code))
@@ -102,8 +107,10 @@ def refine(
                 history.append(f"ptxas spilled {spilled}: {described(form, isolation)}")
                 continue
             # Less overlap costs no new solve: for spills the mildest level only, which costs least time too.
-            if isolation < (len(ISOLATION) - 1 if code.serialized else 1) and code.shared_bytes <= code.shared_limit:
-                isolation += 1
+            levels = [level for level in range(isolation + 1, len(ISOLATION)) if _changes(decided, source, form, level)]
+            mild = bool(levels) and (code.serialized or levels[0] == 1)
+            if mild and code.shared_bytes <= code.shared_limit:
+                isolation = levels[0]
                 trouble = "serialized the MMAs" if code.serialized else f"spilled {spilled}"
                 history.append(f"ptxas {trouble}: {ISOLATION[isolation]}")
                 continue
@@ -119,10 +126,21 @@ def refine(
                     continue
             # Nothing tighter can be had: give up overlap, the last thing that may save a spilling kernel.
             solvable = False
-            if not code.spill_bytes or isolation == len(ISOLATION) - 1:
+            if not code.spill_bytes or not levels:
                 return found
-            isolation += 1
+            isolation = levels[0]
             history.append(f"ptxas spilled {spilled} still: {ISOLATION[isolation]}")
+
+
+def _changes(decided: Plan, source: str, form: Form, level: int) -> bool:
+    """The kernel `source` is another one with as little overlap as `level` of isolation leaves it."""
+    apart = plan(decided.graph, decided.schedule, decided.launch, isolation=level, form=form)
+    return what_it_does(emit(apart)) != what_it_does(source)
+
+
+def what_it_does(source: str) -> str:
+    """A module's text without comments and without the docstring, which draws the schedule."""
+    return ast.dump(ast.Module(ast.parse(source).body[1:], []))
 
 
 def _choices(graph: Graph, schedule: Schedule, launch: Launch, machine: Machine | None) -> Iterator[tuple[Form, int]]:

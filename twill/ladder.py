@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 
+_SMALLER = "It runs, but slower than predicted: try smaller tiles, or list some in tune=."
+
 
 @dataclass(frozen=True)
 class Check:
     """One rung: what was checked, whether it held, its figure in a sentence, and numbers for machines.
 
     skipped: the rung could not be climbed and says why in `detail`; it counts as neither.
+    hint: what to try when it failed. where: the place to look, of the emitted module where it is empty.
     """
 
     name: str
@@ -35,20 +38,25 @@ class Check:
     seconds: float = 0.0
     data: Mapping[str, Any] = field(default_factory=dict)
     skipped: bool = False
+    hint: str = ""
+    where: str = ""
 
 
 def meaning(compiled: Compiled) -> Check:
     """The divided graph, run sequentially on NumPy, equals the kernel's reference in float64."""
+    import torch
+
     from twill.emulate.updates import additions
     from twill.frontend.specialize import example_arguments
     from twill.ir.arithmetic import arithmetic
     from twill.ir.evaluate import run
-    from twill.ir.tolerance import tolerance, unit_roundoff
+    from twill.ir.tolerance import differences, magnitude, tolerance, unit_roundoff
 
     began = time.perf_counter()
     info = compiled.kernel.info
     if info is None or info.reference is None or info.example is None or compiled.launch.grid is None:
-        return Check("ir", True, "no reference: the kernel's sequential meaning is the truth", skipped=True)
+        lacks = "grid" if info is not None and info.reference is not None and info.example is not None else "reference"
+        return Check("ir", True, f"no {lacks}: the kernel's sequential meaning is the truth", skipped=True)
     arguments = example_arguments(compiled.kernel, compiled.constants, compiled.example)
     try:
         with redirect_stdout(sys.stderr):
@@ -68,10 +76,22 @@ def meaning(compiled: Compiled) -> Check:
     added = additions(compiled.graph, arguments, compiled.launch.grid, None)
     found = run(compiled.graph, arguments, compiled.launch.grid, "native")
     worst = 0.0
+
+    def disagree(text: str) -> Check:
+        seconds, place = time.perf_counter() - began, str(compiled.kernel.location)
+        return Check("ir", False, text, seconds, hint="One of the two is wrong: correct it.", where=place)
+
     for name, exact in expected.items():
         if name not in found:
-            return Check("ir", False, f"the kernel does not write `{name}`, which its reference returns")
-        truth = exact.double().numpy()
+            return disagree(f"the kernel does not write `{name}`, which its reference returns")
+        try:
+            truth = torch.as_tensor(exact).double().numpy()
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(
+                f"the reference of `{compiled.kernel.name}` returns `{name}` as {type(exact).__name__}, no tensor.",
+                hint="Return torch tensors, in float64.",
+                location=compiled.kernel.location,
+            ) from None
         if found[name].size != truth.size:
             shapes = f"{list(truth.shape)}, the kernel's tensor has {found[name].size} elements"
             raise InputError(
@@ -79,16 +99,18 @@ def meaning(compiled: Compiled) -> Check:
                 hint="Return each output in the shape of its argument.",
                 location=compiled.kernel.location,
             )
-        scale = float(abs(truth).max())
+        scale = magnitude(truth)
         length, narrow, roundings = arithmetic(compiled.graph, compiled.schedule.problem.trip_count, added)
         dtype = min(narrow, compiled.launch.argument(name).dtype, key=lambda each: -unit_roundoff(each))
         allowed = tolerance(dtype, length, scale, roundings=roundings)
-        off = float(abs(found[name].astype(float).reshape(truth.shape) - truth).max())
+        off = float(differences(found[name].reshape(truth.shape), truth).max(initial=0.0))
         worst = max(worst, off / allowed if allowed else float(off > 0))
         if not off <= allowed:
             text = f"`{name}` differs from the reference by {off:.2e}, more than rounding explains ({allowed:.2e})"
-            return Check("ir", False, text, time.perf_counter() - began)
+            return disagree(text)
     text = f"sequential meaning equals the float64 reference (largest error {100 * worst:.0f}% of the tolerance)"
+    unsaid = [name for name in compiled.launch.outputs if name not in expected]
+    text += f"; it says nothing of {', '.join(unsaid)}" if unsaid else ""
     return Check("ir", True, text, time.perf_counter() - began, {"error_over_tolerance": worst})
 
 
@@ -177,14 +199,14 @@ def judged(code: MachineCode) -> Check:
     live = f" ({'/'.join(str(role.live) for role in workers)} live)" if workers else ""
     text = "; ".join(code.problems) or (
         f"sm_90a on triton {code.triton}: {code.registers} registers at launch, {quotas}{live}, "
-        f"0 bytes spilled, {code.stack_bytes} bytes stack, {code.shared_bytes} bytes shared, {code.hgmma} HGMMA"
+        f"0 bytes spilled, {code.stack_bytes} bytes stack, {code.shared_bytes} bytes shared, {code.hgmma} {code.mma}"
     )
     data = {
         "triton": code.triton, "registers": code.registers, "spill_bytes": code.spill_bytes,
         "stack_bytes": code.stack_bytes, "shared_bytes": code.shared_bytes, "hgmma": code.hgmma,
         "serialized": code.serialized, "roles": [asdict(role) for role in code.roles],
     }  # fmt: skip
-    return Check("ptxas", not code.problems, text, code.seconds, data)
+    return Check("ptxas", not code.problems, text, code.seconds, data, hint=_SMALLER if code.spill_bytes else "")
 
 
 def verify_generated(
@@ -215,7 +237,7 @@ def verify_generated(
     checks = [schedule_rules(stored.schedule)]
     tell("running the kernel on the emulator")
     if launch.grid is None:
-        checks.append(_no_example("emulate"))
+        checks.append(_no_grid())
     else:
         checks.append(emulation(module, companion, seeds, tell, trip_counts, max_steps))
     if with_machine_code:
@@ -255,8 +277,11 @@ def schedule_of(module: Path) -> Path:
     return found
 
 
-def climb(compiled: Compiled, seeds: int, tell: Tell) -> tuple[Check, ...]:
-    """Every rung for a freshly compiled kernel; a rung that fails does not stop the others."""
+def climb(compiled: Compiled, seeds: int, tell: Tell, written: Sequence[Path] = ()) -> tuple[Check, ...]:
+    """Every rung for a freshly compiled kernel; a rung that fails does not stop the others.
+
+    written: its files, as `save` gave them, which failures then name; otherwise they are written for the time it takes.
+    """
     import tempfile
 
     from twill.compiler import save
@@ -266,9 +291,9 @@ def climb(compiled: Compiled, seeds: int, tell: Tell) -> tuple[Check, ...]:
     checks.append(_guard("ir", lambda: meaning(compiled)))
     checks.append(_guard("schedule", lambda: schedule_rules(compiled.schedule)))
     with tempfile.TemporaryDirectory() as folder:
-        module, schedule, *_ = save(compiled, Path(folder))
+        module, schedule, *_ = written or save(compiled, Path(folder))
         if compiled.launch.grid is None:
-            checks.append(_no_example("emulate"))
+            checks.append(_no_grid())
         else:
             tell("running the kernel on the emulator")
             checks.append(_guard("emulate", lambda: emulation(module, schedule, seeds, tell)))
@@ -278,6 +303,11 @@ def climb(compiled: Compiled, seeds: int, tell: Tell) -> tuple[Check, ...]:
 
 def _no_example(name: str) -> Check:
     return Check(name, True, "no example: shapes and grid are unknown, so nothing was run", skipped=True)
+
+
+def _no_grid() -> Check:
+    text = "no example or no grid: how it is launched is unknown, so it was not run"
+    return Check("emulate", True, text, skipped=True)
 
 
 def _guard(name: str, rung: Callable[[], Check]) -> Check:

@@ -9,7 +9,6 @@ clean kernel found is left out.
 
 from __future__ import annotations
 
-import ast
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from twill.codegen.machine_code import MachineCode, compile_module
 from twill.codegen.pipeline import Form
 from twill.codegen.plan import ISOLATION, Plan, plan
 from twill.errors import CheckFailed, InputError
-from twill.feedback import Emitted, described, figures, set_aside, with_form
+from twill.feedback import Emitted, described, figures, set_aside, what_it_does, with_form
 from twill.forms import Choice, Forms
 from twill.frontend.launch import Launch
 from twill.ir.graph import Graph
@@ -75,7 +74,7 @@ def search(
             """The kernel; None where ptxas crashes, as it does on a few forms of large kernels."""
             decided = plan(graph, capped, launch, isolation=choice.isolation, form=choice.form)
             source = emit(decided)
-            does = _code(source)
+            does = what_it_does(source)
             if does not in seen:
                 tell(f"compiling to machine code: {_cap(capped)} registers, {described(choice.form, choice.isolation)}")
                 module.write_text(source)
@@ -114,11 +113,6 @@ def search(
     if best.plan.isolation:
         why += f"; {ISOLATION[best.plan.isolation]}"
     return Emitted(best.schedule, best.plan, best.source, best.code, (*spilling.history, why), every)
-
-
-def _code(source: str) -> str:
-    """What a module does: its text without comments and without the docstring, which draws the schedule."""
-    return ast.dump(ast.Module(ast.parse(source).body[1:], []))
 
 
 def _figures(decided: Plan, code: MachineCode, capped: Schedule, choice: Choice) -> dict[str, Any]:

@@ -101,3 +101,11 @@ def test_a_loop_over_tiles_around_the_loop_with_a_wgmma_is_not_it():
     tiles = [*KERNEL[:again], ("@P3 BRA `(.L_x_2)", 150), *KERNEL[again:]]
     _, worker, _ = roles_of(listing(tiles))
     assert (worker.live, worker.live_in_loop) == (150, 120)
+
+
+@pytest.mark.parametrize("opcode", ["QGMMA.64x64x32.F32.E4M3.E4M3", "IGMMA.64x64x32.S8.S8"])
+def test_wgmma_of_bytes_is_one_too(opcode):
+    code = [(line[0].replace("HGMMA.64x64x16.F32", opcode), line[1]) if len(line) == 2 else line for line in KERNEL]
+    assert [role.live_in_loop for role in roles_of(listing(code))] == [
+        role.live_in_loop for role in roles_of(listing(KERNEL))
+    ]

@@ -284,6 +284,24 @@ def test_without_an_example_there_is_nothing_to_compile(attention, monkeypatch):
     assert found.plan.isolation == 0
 
 
+def test_overlap_that_is_not_there_is_not_given_up(monkeypatch):
+    """The MMAs of a product read shared memory alone: the mildest level keeps nothing apart."""
+    file = files.read(next(schedule_path(variant) for variant in VARIANTS if variant.name == "matmul_fp16"))
+    sources = []
+
+    def compiled(path, name, arguments):
+        sources.append(Path(path).read_text())
+        return SPILLS
+
+    monkeypatch.setattr(feedback, "compile_module", compiled)
+    unsolved = replace(file.schedule, placements={})
+    found = refine(
+        parse_graph(file.graph), file.schedule, from_json(file.launch), lambda tighter: unsolved, lambda message: None
+    )
+    assert len({feedback.what_it_does(source) for source in sources}) == len(sources)
+    assert not any(ISOLATION[1] in line for line in found.history)
+
+
 def test_what_triton_rejects_is_raised(attention, monkeypatch):
     def reject(*arguments):
         raise CheckFailed("Triton does not compile the generated kernel: no")

@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from twill.codegen.gluon import emit
 from twill.codegen.machine_code import compile_module
+from twill.codegen.plan import plan
 from twill.errors import CheckFailed, InputError
 from twill.frontend.launch import from_json
 from twill.frontend.materialize import materialize
+from twill.ir.text import parse_graph
 from twill.schedule import files
 from twill.shipped import VARIANTS, module_path, schedule_path
 
@@ -123,3 +127,13 @@ def test_a_module_that_triton_rejects_says_why(tmp_path):
     broken.write_text(module_path(variant).read_text().replace("gl.exp2(", "gl.no_such_function("))
     with pytest.raises(CheckFailed, match="no_such_function"):
         compile_module(broken, schedule.problem.name, materialize(launch, 0))
+
+
+def test_no_grid_is_needed(tmp_path):
+    """Of a launcher that asks the caller for one."""
+    variant = next(each for each in VARIANTS if each.name == "matmul_fp16")
+    file = files.read(schedule_path(variant))
+    launch = replace(from_json(file.launch), grid_text=None, grid=None)
+    module = tmp_path / "asks.py"
+    module.write_text(emit(plan(parse_graph(file.graph), file.schedule, launch)))
+    assert not compile_module(module, file.schedule.problem.name, materialize(launch, 0)).problems

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twill.emulate import cases
+from twill.emulate import cases, examples
 from twill.emulate.rings import SHORT, allocated, pipelines, ring_depths, rounds, telling_trips
 from twill.shipped import VARIANTS, module_path
 
@@ -58,6 +58,12 @@ def test_a_pipeline_is_filled_and_its_steady_state_run_twice():
     assert telling_trips([], {18}) == {*SHORT, 18, 20}
 
 
+@pytest.mark.parametrize(("depth", "least"), [(4, 2), (4, 3), (4, 4), (5, 3), (3, 7)])
+def test_the_uses_of_a_ring_behind_a_loop_are_all_second_ones(depth, least):
+    behind = range(1, min(least, depth) + 1)
+    assert any(all((trip - use) // depth == 1 for use in behind) for trip in telling_trips([1, depth], {least}))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PATHS if not name.endswith("_bf16")])
 def test_every_ring_of_a_shipped_kernel_wraps_and_every_pipeline_fills(name):
@@ -72,7 +78,7 @@ def test_of_a_causal_kernel_the_longest_thread_block_is_run():
     kernel = cases.opened(PATHS["attention_d64_causal_fp16"], None, (3, 21))
     for trip, programs in zip(kernel.trips, (1, 3), strict=True):
         counts = kernel.counts(trip)
-        chosen = cases._sample(counts, programs)
+        chosen = examples.sample(counts, programs)
         assert len(chosen) == programs
         assert max(counts[program] for program in chosen) == trip.trip_count
     assert min(counts[program] for program in chosen) == 1
@@ -92,7 +98,7 @@ def test_a_trip_count_is_one_case_whatever_else_is_wanted(wanted):
 def test_a_module_that_cannot_be_parsed_has_no_rings(tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("def f(:\n")
-    assert cases._telling_trips(broken) == telling_trips(()) == set(SHORT)
+    assert examples.telling_trips_of(broken) == telling_trips(()) == set(SHORT)
 
 
 def test_an_example_whose_tensors_do_not_follow_stays_short(tmp_path):
@@ -127,4 +133,4 @@ def sums(x, y, z, N, BLOCK: tl.constexpr):
     kernel.write_text(text)
     graph, launch = frontend.lower(frontend.load(kernel))
     assert lengthened(graph, launch, 9) is not None
-    assert list(cases._longer(graph, launch, 9)) == []
+    assert list(examples.longer_examples(graph, launch, 9)) == []

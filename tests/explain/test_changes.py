@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.schedule.attention_loop import schedule
 from twill.errors import InputError
-from twill.explain.changes import parse, usual_changes
+from twill.explain.changes import _one_more_slot, parse, usual_changes
 
 VALID = schedule()
 OPS = {op.id: op for op in VALID.problem.ops}
@@ -100,3 +102,10 @@ def test_the_usual_questions() -> None:
         "signals between groups cost nothing", "the tightest recurrence in half the time",
         "ops free to change groups",
     ]  # fmt: skip
+
+
+def test_rings_of_one_size_beyond_three_are_counted() -> None:
+    tiles = [op for op in VALID.problem.ops if op.id in ("k", "v")]
+    more = tuple(replace(tiles[0], id=f"load{i}") for i in range(3))
+    names = [change.name for change in _one_more_slot(replace(VALID.problem, ops=(*tiles, *more)))]
+    assert names == ["1 more slot for k or v or load0 or 2 other rings"]

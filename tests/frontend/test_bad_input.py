@@ -184,6 +184,12 @@ def test_what_triton_rejects(kernel_file: Callable[[str], Path], body: str, line
     assert line_of(error) == BODY_LINE + line
 
 
+def test_an_assertion_of_tritons_own_says_what_it_asserts(kernel_file: Callable[[str], Path]) -> None:
+    tiles = "a = tl.zeros([32, 32], tl.int8)\nb = tl.zeros([32, 32], tl.int32)\nfor n in range(0, N, BLOCK):\n    "
+    error = refused(kernel_file(tiles + "b = tl.dot(a, a, b)"))
+    assert "acc.type.element_ty == out_dtype" in str(error)
+
+
 def test_no_decorator_and_no_signature(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(IMPORTS + KERNEL.format(name="one"))

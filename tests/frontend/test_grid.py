@@ -7,7 +7,7 @@ import triton
 from triton import cdiv
 
 from twill.errors import InputError
-from twill.frontend.grid import evaluate_grid, grid_text
+from twill.frontend.grid import Extents, evaluate_grid, grid_text
 
 TILE = 4
 
@@ -34,8 +34,14 @@ def test_functions_and_tuples() -> None:
     assert evaluate_grid("lambda a: a['x']", {"x": 5}) == (5, 1, 1)
 
 
+def test_extents_of_tensors() -> None:
+    text = grid_text(lambda a: (triton.cdiv(a["S"], 128), a["q"].shape[0], a["q"].size(-1) + a["k"].numel()))
+    assert text == "lambda a: (triton.cdiv(a['S'], 128), a['q'].shape[0], a['q'].size(-1) + a['k'].numel())"
+    assert evaluate_grid(text, {"S": 200, "q": Extents((3, 8)), "k": Extents((2, 5))}) == (2, 3, 18)
+
+
 def test_anything_else_is_not_self_contained() -> None:
-    assert grid_text(lambda a: (a["q"].shape[0],)) is None
+    assert grid_text(lambda a: (a["q"].stride(0),)) is None
     assert grid_text(lambda a: (len(open("x").read()),)) is None  # noqa: SIM115
     assert grid_text(lambda a: tuple(i for i in (1, 2))) is None
 
@@ -46,6 +52,8 @@ def test_anything_else_is_not_self_contained() -> None:
         "__import__('os').system('true')",
         "lambda a: (__import__('os'),)",
         "lambda a: (a.__class__,)",
+        "lambda a: (a.shape[0],)",
+        "lambda a: (a['x'].__class__,)",
         "lambda a: (9 ** 9 ** 9,)",
         "lambda a: (1 << 10 ** 9,)",
         "lambda a: ('x' * 10 ** 12,)",

@@ -87,3 +87,14 @@ def test_strides_keep_their_order_gaps_and_broadcasts(strides, grown):
     new = _grown(spec, {512: 768})
     assert new.shape == (128, 768)
     assert new.strides == grown
+
+
+@pytest.mark.parametrize(("shape", "strides", "grown"), [((2, 4), (4, 1), (7, 1)), ((2, 4), (6, 1), (16, 1))])
+def test_rows_that_pointers_read_follow_one_another_as_before(shape, strides, grown):
+    spec = ArgumentSpec("decays", "tensor", "f32", shape, strides)
+    assert _grown(spec, {4: 7}, aligned=False).strides == grown
+
+
+def test_rows_of_bytes_begin_at_multiples_of_16_too():
+    spec = ArgumentSpec("a", "tensor", "f8e4m3", (128, 96), (96, 1))
+    assert _grown(spec, {96: 120}).strides == (128, 1)

@@ -21,7 +21,7 @@ VARIANTS = (
     ]
     + [
         ("attention_fwd.py", {"CAUSAL": causal, "D": d, "WINDOWED": windowed}, {"dtype": "bf16"})
-        for causal, d, windowed in ((0, 64, 0), (1, 128, 0), (1, 128, 1), (0, 128, 1))
+        for causal, d, windowed in ((0, 64, 0), (1, 128, 0), (1, 128, 1), (0, 128, 1), (0, 64, 1))
     ]
     + [
         ("matmul.py", {"ACTIVATION": activation}, {"dtype": dtype})
@@ -147,6 +147,13 @@ def test_packed_sequences_have_their_bounds_in_memory(causal: int) -> None:
     read = [op for op in graph.before if op.opcode == "load"]
     assert len(read) == 4
     assert all(op.result.type.shape == () for op in read)
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+def test_both_ends_of_a_window_are_one_comparison(causal: int) -> None:
+    graph = lower("attention_fwd.py", {"CAUSAL": causal, "WINDOWED": 1}, {})
+    masks = [op for op in graph.loop.body if op.opcode == "cmp" and op.result.type.shape == (128, 128)]
+    assert [(op.attributes["predicate"], op.attributes["signed"]) for op in masks] == [("lt", False)]
 
 
 def test_a_wide_output_leaves_without_shared_memory() -> None:

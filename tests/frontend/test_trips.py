@@ -9,8 +9,16 @@ import pytest
 from twill import frontend
 from twill.errors import Location, Unsupported
 from twill.frontend.launch import ArgumentSpec, Launch
-from twill.frontend.trips import driving_arguments, largest_trip_count, reachable_trips, trip_count, trip_counts
+from twill.frontend.trips import (
+    driving_arguments,
+    largest_trip_count,
+    reachable_trips,
+    rows_aligned,
+    trip_count,
+    trip_counts,
+)
 from twill.ir.graph import Graph, Loop, Op, Type, Value
+from twill.ir.vectors import multiples
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 I32 = Type("i32")
@@ -87,3 +95,37 @@ def test_bounds_from_memory_are_not_known_beforehand() -> None:
     with pytest.raises(Unsupported) as caught:
         trip_count(graph, launch)
     assert caught.value.location == where
+
+
+def test_smaller_arguments_keep_to_what_copies_in_vectors_ask() -> None:
+    """Rows of 2 K bytes are copied 16 bytes at a time, so K is a multiple of 8, though 52 would do for the loop."""
+    before = (
+        Op("constant", (), (Value("zero", I32),), {"value": 0}),
+        Op("constant", (), (Value("step", I32),), {"value": 52}),
+        Op("arange", (), (Value("row", Type("i32", (64,))),), {"start": 0, "end": 64}),
+        Op("expand_dims", ("row",), (Value("rows", Type("i32", (64, 1))),), {"axis": 1}),
+        Op("splat", ("k",), (Value("stride", Type("i32", (64, 1))),)),
+        Op("mul", ("rows", "stride"), (Value("begins", Type("i32", (64, 1))),)),
+        Op("broadcast", ("begins",), (Value("starts", Type("i32", (64, 64))),)),
+        Op("expand_dims", ("row",), (Value("columns", Type("i32", (1, 64))),), {"axis": 0}),
+        Op("broadcast", ("columns",), (Value("across", Type("i32", (64, 64))),)),
+        Op("add", ("starts", "across"), (Value("at", Type("i32", (64, 64))),)),
+        Op("splat", ("a",), (Value("bases", Type("f16", (64, 64), "pointer")),)),
+        Op("addptr", ("bases", "at"), (Value("pointers", Type("f16", (64, 64), "pointer")),)),
+    )
+    body = (Op("async_load", ("pointers",), (Value("tile", Type("f16", (64, 64))),)),)
+    loop = Loop(Value("i", I32), "zero", "k", "step", (), body)
+    graph = Graph("g", (Value("a", Type("f16", (), "pointer")), Value("k", I32)), before, loop, ())
+    launch = Launch("g", "g.py", (ArgumentSpec("k", "scalar", "i32", value=200),), grid=(1, 1, 1))
+    assert {trip.overrides.get("k") for trip in reachable_trips(graph, launch, range(4))} == {0, 48, 104, 152}
+    assert multiples(graph) == {"k": 8}
+
+
+@pytest.mark.parametrize(("dtype", "aligned"), [("f16", True), ("f8e4m3", False)])
+def test_rows_of_bytes_begin_at_multiples_of_16(dtype: str, aligned: bool) -> None:
+    descriptor = Op("descriptor", ("a", "m", "k", "k", "one"), (Value("d", Type(dtype, (64, 64), "descriptor")),))
+    one = Op("constant", (), (Value("one", I32),), {"value": 1})
+    graph = Graph("g", (Value("m", I32), Value("k", I32)), (one, descriptor), Loop(
+        Value("i", I32), "one", "k", "one", (), ()), ())  # fmt: skip
+    sizes = (ArgumentSpec("m", "scalar", "i32", value=64), ArgumentSpec("k", "scalar", "i32", value=120))
+    assert rows_aligned(graph, Launch("g", "g.py", sizes, grid=(1, 1, 1))) == aligned

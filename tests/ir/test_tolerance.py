@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twill.ir.dtypes import round_to
-from twill.ir.tolerance import tolerance, unit_roundoff
+from twill.ir.tolerance import differences, magnitude, tolerance, unit_roundoff
 
 
 def test_unit_roundoffs_are_those_of_the_formats():
@@ -32,3 +32,12 @@ def test_it_holds_for_a_product_whose_operand_is_rounded_and_catches_a_missing_t
 def test_it_grows_with_the_reduction_and_the_scale():
     assert tolerance("f32", 4096, 1.0) > tolerance("f32", 64, 1.0) > tolerance("f64", 64, 1.0) > 0
     assert tolerance("bf16", 64, 3.0) == pytest.approx(3 * tolerance("bf16", 64, 1.0))
+
+
+def test_the_same_infinity_is_no_difference_and_any_other_is_infinite():
+    inf, nan = np.inf, np.nan
+    found = np.array([inf, -inf, inf, 1.0, nan, nan, 2.0, inf], np.float32)
+    exact = np.array([inf, -inf, -inf, inf, nan, 1.0, 2.5, 1.0])
+    assert differences(found, exact).tolist() == [0, 0, inf, inf, 0, inf, 0.5, inf]
+    assert magnitude(exact) == 2.5
+    assert magnitude(np.array([inf])) == 0

@@ -13,8 +13,9 @@ import pytest
 from attention_loop import II, schedule
 
 from twill.errors import InputError, NoSchedule
-from twill.schedule.gantt_svg import png
+from twill.schedule.gantt_svg import heading
 from twill.schedule.letters import letters
+from twill.schedule.palette import colour
 from twill.schedule.problem import Dep, Limits, Op, Problem
 from twill.schedule.render import FORMATS, render
 from twill.schedule.reservation import reservation_table
@@ -116,7 +117,6 @@ def test_svg_is_wellformed_and_reproducible():
     texts = ["".join(each.itertext()) for each in ElementTree.fromstring(picture).iter() if each.tag.endswith("text")]
     assert "acc.0 #1" in texts
     assert "steady state: the same every II" in texts
-    assert png(VALID, 40).startswith(b"\x89PNG")
 
 
 class Page(HTMLParser):
@@ -252,3 +252,14 @@ def test_ops_without_duration_and_of_more_than_ii_are_drawn():
     )  # three iterations of `long` at once, on unit and group
     for format in FORMATS:
         assert render(edge, format)
+
+
+def test_a_heading_too_long_for_the_figure_leaves_out_the_names_of_ops():
+    made = schedule()
+    many = replace(made, reason=f"ResMII of unit SFU (ops {', '.join(f's_{i}.0' for i in range(30))})")
+    assert heading(many).endswith(f"optimal: ResMII of unit SFU), each takes {made.length}")
+    assert made.reason in heading(made)
+
+
+def test_more_families_than_hues_have_colours_of_their_own():
+    assert len({colour(family, None) for family in range(20)}) == 20

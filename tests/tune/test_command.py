@@ -140,6 +140,7 @@ def test_a_real_ctrl_c_keeps_what_was_measured(filled, times):
         (["there is no kernel `other`", "it has `tuned`"], [f"{TUNED}::other"]),
         (["`NO` is no parameter of kernel `tuned`"], [TUNED, "-D", "NO=1"]),
         (["the example of kernel `tuned` has no option `H`"], [TUNED, "--example", "H=1"]),
+        (["launches no program, its grid is 0 x 2 x 1", "fill at least one tile"], [TUNED, "--example", "M=0"]),
     ],
 )
 def test_bad_usage(refused, says, words):

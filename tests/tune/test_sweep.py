@@ -4,6 +4,8 @@ import pytest
 
 from twill.errors import NoSchedule
 from twill.tune.executors import Local
+from twill.tune.points import points_of
+from twill.tune.sweep import request_of
 
 
 def by_size(result):
@@ -132,6 +134,13 @@ def test_points_that_fail_to_compile_are_reported(sweep, times, filled, kernel_r
     result = sweep()
     assert result.failed["BLOCK_K=64 BLOCK_N=32 subtiles=1"] == "ended with signal SIGSEGV"
     assert len(result.rows) == 2
+
+
+def test_tile_sizes_that_no_program_fills_are_left_out(kernel_request):
+    asked = request_of(kernel_request.source, "hopper", {"BLOCK_K": 64}, {"N": 64}, subtiles=1)
+    found = points_of(asked, print, bool)
+    assert {point.tile["BLOCK_N"] for point in found.points} == {32, 64}
+    assert any("BLOCK_N=128" in name and "1 x 0 x 1" in why for name, why in found.impossible.items())
 
 
 def test_nothing_compiles(sweep, filled):

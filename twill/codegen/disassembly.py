@@ -18,6 +18,8 @@ _LABEL = re.compile(r"^(\.L_x_\d+):")
 _INSTRUCTION = re.compile(
     r"^\s*/\*[0-9a-f]+\*/\s+(?P<guard>@!?U?P\w+\s+)?(?P<opcode>[A-Z][\w.]*)(?P<rest>[^;]*);(?:.*//\s*\|(?P<live>[^|]*)\|)?"
 )
+WGMMA = ("HGMMA", "QGMMA", "IGMMA")
+"""Machine instructions of wgmma: of 16 and 19 bits, of 8-bit floats, of 8-bit integers."""
 _TARGET = re.compile(r"\.L_x_\d+")
 _REGISTER = re.compile(r"\bR(\d+)\b(?:\.(64))?")
 _QUOTA = re.compile(r"0x([0-9a-f]+)")
@@ -118,7 +120,7 @@ def _innermost(code: list[_Instruction], graph: nx.DiGraph, region: set[int]) ->
     """The loops of a region that have a wgmma in no loop of their own: those over tiles are not among them."""
     found = []
     for loop in nx.strongly_connected_components(graph.subgraph(region)):
-        if len(loop) > 1 and any(code[at].opcode.startswith("HGMMA") for at in loop):
+        if len(loop) > 1 and any(code[at].opcode[:5] in WGMMA for at in loop):
             entered = {at for at in loop if not loop.issuperset(graph.predecessors(at))} or {min(loop)}
             found += _innermost(code, graph, loop - entered) or [loop]
     return found
@@ -157,8 +159,8 @@ def _highest(instruction: _Instruction) -> int:
     wide = 1
     if match := re.search(r"\.(64|128)\b", instruction.opcode):
         wide = int(match[1]) // 32
-    if match := re.match(r"HGMMA\.\d+x(\d+)x\d+\.(F32|F16)", instruction.opcode):
-        wide = int(match[1]) // 2 if match[2] == "F32" else int(match[1]) // 4
+    if match := re.match(r"[HQI]GMMA\.\d+x(\d+)x\d+\.(F32|F16)?", instruction.opcode):
+        wide = int(match[1]) // 4 if match[2] == "F16" else int(match[1]) // 2
     first = _REGISTER.search(instruction.operands)
     most = [int(number) + 1 for number, _ in _REGISTER.findall(instruction.operands)]
     return max([*most, int(first[1]) + wide if first else 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
 from twill.codegen import argument_checks, stamps
 from twill.codegen.host import host
@@ -11,6 +12,7 @@ from twill.codegen.literals import GLUON_DTYPES
 from twill.codegen.plan import HostDescriptor, Plan
 from twill.codegen.statements import Expr, Literal
 from twill.errors import Unsupported
+from twill.frontend.launch import Launch
 
 
 def launcher_lines(plan: Plan) -> list[str]:
@@ -53,9 +55,11 @@ def launcher_lines(plan: Plan) -> list[str]:
     if plan.stamps is not None:
         lines += stamps.launcher_lines(plan.stamps, tensors[0].name)
     lines += ["    if 0 in grid:", f"        return{' twill_records' if plan.stamps else ''}  # there is nothing to do"]
+    views = _views(launch)
     for descriptor in plan.descriptors:
-        lines.append(_descriptor(descriptor))
-    names = [descriptor.name for descriptor in plan.descriptors] + [argument for _, argument in plan.scalars]
+        lines.append(_descriptor(descriptor, views))
+    names = [descriptor.name for descriptor in plan.descriptors]
+    names += [views.get(argument, argument) for _, argument in plan.scalars]
     if plan.stamps is not None:
         names += stamps.PARAMETERS
     lines.append(f"    {plan.name}_kernel[grid]({', '.join(names)}, num_warps={plan.roles[0].warps})")
@@ -104,14 +108,23 @@ def _extent(size: Expr) -> str:
     return host(size) if isinstance(size, Literal) else f"max({host(size)}, 1)"
 
 
-def _descriptor(descriptor: HostDescriptor) -> str:
+def _views(launch: Launch) -> dict[str, str]:
+    """The tensors of unsigned integers as the kernel takes them: its types have no sign, its operators say it."""
+    return {
+        spec.name: f"{spec.name}{'.base' * (spec.kind == 'descriptor')}.view(torch.int{spec.dtype[1:]})"
+        for spec in launch.arguments
+        if spec.kind in ("tensor", "descriptor") and spec.dtype.startswith("u")
+    }
+
+
+def _descriptor(descriptor: HostDescriptor, views: Mapping[str, str]) -> str:
     block = list(descriptor.block_shape)
     layout = f"gl.NVMMASharedLayout.get_default_for({block}, {GLUON_DTYPES[descriptor.dtype]})"
     if descriptor.sizes:
-        base = descriptor.base
+        base = views.get(descriptor.base, descriptor.base)
         shape = "[" + ", ".join(_extent(size) for size in descriptor.sizes) + "]"
         strides = "[" + ", ".join(host(stride) for stride in descriptor.strides) + "]"
     else:
-        base = f"{descriptor.base}.base"
+        base = views.get(descriptor.base, f"{descriptor.base}.base")
         shape, strides = f"list({descriptor.base}.shape)", f"list({descriptor.base}.strides)"
     return f"    {descriptor.name} = TensorDescriptor({base}, {shape}, {strides}, {block}, {layout})"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import re
 import subprocess
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twill.codegen import compat
-from twill.codegen.disassembly import RoleCode, roles_of
+from twill.codegen.disassembly import WGMMA, RoleCode, roles_of
 from twill.codegen.imported import imported
 from twill.errors import CheckFailed, InputError, Location, Unsupported
 from twill.machine import Machine
@@ -38,7 +40,7 @@ class MachineCode:
     thread, in local memory. shared_bytes: dynamic, what the limit of a thread block counts. hgmma:
     number of wgmma machine instructions. serialized: ptxas gave up on overlapping wgmma (its warnings
     C7510 to C7519). roles: the code of each role, in the order of the plan's roles (and perhaps roles that
-    only fill up a warp group after them).
+    only fill up a warp group after them). mma: which of `disassembly.WGMMA` the wgmma instructions are.
     """
 
     triton: str
@@ -53,6 +55,7 @@ class MachineCode:
     seconds: float
     notes: tuple[str, ...] = ()
     roles: tuple[RoleCode, ...] = ()
+    mma: str = "HGMMA"
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -94,7 +97,7 @@ def require_code(machine: Machine, location: str | Location) -> None:
 def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], arch: str = "hopper") -> MachineCode:
     """Machine code of the kernel that launcher `name` in `path` launches for `arguments`.
 
-    arguments: the launcher's keyword arguments (CPU tensors do; only dtypes and shapes matter).
+    arguments: the launcher's keyword arguments (CPU tensors do; only dtypes and shapes matter, and no grid is needed).
     Raises InputError for an unknown architecture, CheckFailed when Triton rejects the module.
     """
     import triton
@@ -109,12 +112,15 @@ def compile_module(path: str | Path, name: str, arguments: Mapping[str, Any], ar
     captured = _Captured()
     setattr(module, f"{name}_kernel", captured)
     vars(module)["DEVICE_TYPE"] = None  # nothing runs, so the tensors may be anywhere
+    launcher = getattr(module, name)
+    if "grid" in inspect.signature(launcher).parameters:  # the caller's to give: any will do
+        arguments = {"grid": (1,), **arguments}
     try:
-        getattr(module, name)(**arguments)
+        launcher(**arguments)
     except (AssertionError, ValueError, TypeError) as error:
         raise InputError(
             f"the launcher of `{name}` does not take these arguments: {error or type(error).__name__}.",
-            hint="TMA wants rows of a multiple of 16 bytes and addresses aligned to 16 bytes.",
+            hint="TMA wants rows and addresses at multiples of 16 bytes." if isinstance(error, AssertionError) else "",
             location=str(path),
         ) from error
     if captured.options is None:
@@ -187,6 +193,7 @@ def _read_back(built: Any, version: str, shared_limit: int, seconds: float) -> M
     spills = sum(int(n) for n in re.findall(r"(\d+) bytes spill (?:stores|loads)", log))
     resources = dict(re.findall(r"(REG|STACK|SHARED):(\d+)", usage))
     notes = tuple(line.split(":", 1)[1].strip() for line in log.splitlines() if re.search(r"\(C75\d\d\)", line))
+    found = Counter(re.findall(rf"\b(?:{'|'.join(WGMMA)})\b", sass))
     quotas = re.findall(r"USETMAXREG\.\w+\.CTAPOOL\s+(?:UP\d+,\s*)?0x([0-9a-f]+)", sass)
     return MachineCode(
         triton=version,
@@ -196,7 +203,8 @@ def _read_back(built: Any, version: str, shared_limit: int, seconds: float) -> M
         stack_bytes=int(resources["STACK"]),
         shared_bytes=int(built.metadata.shared),
         shared_limit=shared_limit,
-        hgmma=len(re.findall(r"\bHGMMA\b", sass)),
+        hgmma=sum(found.values()),
+        mma="/".join(found) or "HGMMA",
         serialized=any("serialized" in note for note in notes),
         seconds=seconds,
         notes=notes,

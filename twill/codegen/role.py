@@ -128,8 +128,9 @@ class Role:
         if name not in kernel.body and name not in kernel.after:
             if name in kernel.carried or name in kernel.results:
                 raise Unsupported(
-                    f"the scalar `{name}` is carried around the loop by more than a constant step.",
-                    hint="Compute it from the loop index.",
+                    f"the scalar `{name.removesuffix('_prev')}` is carried around the loop by more than a constant "
+                    "step.",
+                    hint="Compute it from the loop index, or carry a tile in its place: tl.full([1], ...).",
                     location=kernel.graph.loop.location,
                 )
             return self.outer(name, None)

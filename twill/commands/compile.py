@@ -105,7 +105,7 @@ def compile_command(
     checks: tuple[Check, ...] = ()
     if verify:
         with report.progress(enabled=not as_json) as tell:
-            checks = climb(compiled, SEEDS, tell)
+            checks = climb(compiled, SEEDS, tell, paths)
             others = others and alternatives.verify(others, SEEDS, tell)
     all_checks = (*checks, *(others.checks if others is not None else ()))
     if as_json:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twill.emulate import updates
-from twill.emulate.rings import pipelines, ring_depths, telling_trips
-from twill.errors import CheckFailed, InputError
+from twill.emulate.examples import longer_examples, most_telling, next_longer, over_tiles, sample, telling_trips_of
+from twill.errors import InputError
 from twill.ir.arithmetic import arithmetic
 from twill.shipped import found_schedule
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from twill.ir.graph import Graph
 
 _LONGEST_EXAMPLE = 16  # iterations of the example that are still emulated as they are
-_TILES, _LEAST_TILES = 3, 2  # of a program, with an outer loop
-_MOST_EXAMPLES = 4  # longer ones that are looked at
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Opened:
         """The programs to run: up to `count` (one where arguments are smaller), in the longest case also one whose
         atomics meet theirs."""
         counts = self.counts(trip)
-        chosen = _sample(counts, 1 if trip.overrides else count)
+        chosen = sample(counts, 1 if trip.overrides else count)
         if trip.trip_count < max(each.trip_count for each in self.trips):
             return chosen
         launch = self.longer.get(trip.trip_count, self.launch)
@@ -123,10 +120,10 @@ class Opened:
 def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int] | None) -> Opened:
     """The kernel of a generated module, and how to reach the wanted trip counts.
 
-    trip_counts: None for those that take every ring of the module round and fill its pipelines, and the example's own
-    if it is small. A trip count is reached in one way, whichever others are wanted: with smaller arguments of the
-    example, made so long that every ring is used twice and once more and every pipeline's steady state is run; only
-    beyond that with a longer example of its own.
+    trip_counts: None for those that take every ring of the module round and fill its pipelines (or a longer one, where
+    no arguments reach these), and the example's own if it is small. A trip count is reached in one way, whichever
+    others are wanted: with smaller arguments of the example, made so long that every ring is used twice and once more
+    and every pipeline's steady state is run; only beyond that with a longer example of its own.
     """
     from twill.frontend.materialize import materialize
     from twill.frontend.stored import stored_kernel
@@ -142,16 +139,16 @@ def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int]
             location=str(path),
         )
     graph, launch = kernel
-    shown = _telling_trips(module)
+    shown = telling_trips_of(module)
     own = largest_trip_count(graph, launch)
     telling = shown | ({own} if own <= _LONGEST_EXAMPLE else set())
     wanted = telling if trip_counts is None else set(trip_counts)
-    launch = _most_telling(graph, launch, telling, max(shown))
+    launch = most_telling(graph, launch, telling, max(shown))
     reach = largest_trip_count(graph, launch)
     trips = reachable_trips(graph, launch, {count for count in wanted if count <= reach})
     longer = {}
     for count in sorted(count for count in wanted if count > reach):
-        for beyond in _longer(graph, launch, count):
+        for beyond in longer_examples(graph, launch, count):
             found = reachable_trips(graph, beyond, {count})
             if found:
                 longer[count] = beyond
@@ -159,79 +156,13 @@ def opened(module: Path, schedule: str | Path | None, trip_counts: Iterable[int]
                 break
     missing = wanted - {trip.trip_count for trip in trips}
     notes = (f"trip counts {sorted(missing)} cannot be reached with other arguments",) if missing else ()
+    if trip_counts is None:
+        trips += next_longer(graph, launch, missing, trips)
     trips = trips or [Trip(reach, {})]
     if graph.outer is not None:
-        trips, few = _over_tiles(graph, launch, longer, trips)
+        trips, few = over_tiles(graph, launch, longer, trips)
         notes = (*notes, *few)
     return Opened(graph, launch, materialize(launch), tuple(trips), notes, longer)
-
-
-def _over_tiles(
-    graph: Graph, launch: Launch, longer: Mapping[int, Launch], trips: list[Trip]
-) -> tuple[list[Trip], tuple[str, ...]]:
-    """The trips with other arguments, so that a program runs _TILES tiles, fewer where they are long; and a note."""
-    from twill.frontend.tiles import most_tiles, with_tiles
-
-    found, most = [], 0
-    for trip in trips:
-        of = longer.get(trip.trip_count, launch)
-        if trip.overrides or most_tiles(graph, of) < _LEAST_TILES:
-            trip = with_tiles(graph, of, trip, _TILES if trip.trip_count <= _TILES else _LEAST_TILES)
-        most = max(most, most_tiles(graph, of.with_values(trip.overrides)))
-        found.append(trip)
-    if most >= _LEAST_TILES:
-        return found, ()
-    return found, (
-        f"no program runs more than {most} tile{'s' * (most != 1)}: give the example more tiles than programs, or the "
-        "number of programs as an argument",
-    )
-
-
-def _most_telling(graph: Graph, launch: Launch, telling: set[int], least: int) -> Launch:
-    """Of the examples of `least` iterations or more, the first with whose smaller arguments the most of the telling
-    trip counts are reached; the example itself when none can be so long."""
-    from twill.frontend.trips import reachable_trips
-
-    best, most = launch, -1
-    for longer in _longer(graph, launch, least):
-        reached = len(reachable_trips(graph, longer, telling))
-        if reached > most:
-            best, most = longer, reached
-        if reached == len(telling):
-            break
-    return best
-
-
-def _longer(graph: Graph, launch: Launch, trip_count: int) -> Iterator[Launch]:
-    """A few launches with so many iterations; none whose tensors are too small, for they do not follow."""
-    from twill.frontend.lengthen import lengthenings
-
-    for longer in itertools.islice(lengthenings(graph, launch, trip_count), _MOST_EXAMPLES):
-        if longer is launch or longer.grid is None or _stays_inside(graph, longer):
-            yield longer
-
-
-def _stays_inside(graph: Graph, launch: Launch) -> bool:
-    """Two of its programs access nothing outside of its tensors."""
-    from twill.frontend.materialize import materialize
-    from twill.frontend.trips import trip_counts
-    from twill.ir import evaluate
-
-    arguments = {**materialize(launch), **launch.scalars}
-    try:
-        evaluate.run(graph, arguments, launch.grid or (1, 1, 1), "float64", _sample(trip_counts(graph, launch), 2))
-    except CheckFailed:
-        return False
-    return True
-
-
-def _telling_trips(module: Path) -> set[int]:
-    """Of the module's rings and pipelines; without any where it cannot be read or parsed, which loading it will say."""
-    try:
-        text = module.read_text()
-        return telling_trips(ring_depths(text).values(), pipelines(text))
-    except (OSError, UnicodeDecodeError, SyntaxError):
-        return telling_trips(())
 
 
 def _case(
@@ -259,9 +190,14 @@ def _case(
     outputs = {}
     for name in written:
         values = np.asarray(exact.get(name, _array(arguments[name])), np.float64)
-        values = values.reshape(tuple(arguments[name].shape))
+        values = _as_stored(values, changed.argument(name).dtype).reshape(tuple(arguments[name].shape))
         outputs[name] = Truth(values, _tolerance(values, narrow, length, roundings), name in only_written)
     return Case(_label(trip), arguments, outputs, trip.trip_count, chosen)
+
+
+def _as_stored(values: np.ndarray, dtype: str) -> np.ndarray:
+    """What an output of `dtype` holds, of values without a sign of their own: unsigned ones are not negative."""
+    return np.where(values < 0, values + 2.0 ** int(dtype[1:]), values) if dtype.startswith("u") else values
 
 
 def _contents(changed: Launch, trip: Trip) -> dict[str, Any]:
@@ -303,21 +239,10 @@ def _array(tensor: Any) -> np.ndarray:
     return torch_array(tensor)
 
 
-def _sample(counts: Mapping[tuple[int, int, int], int], count: int) -> tuple[tuple[int, int, int], ...]:
-    """Up to `count` programs: that with the most iterations, that with the fewest, and some between."""
-    ranked = sorted(counts.items(), key=lambda item: (item[1], item[0]))
-    if len(ranked) <= count:
-        return tuple(program for program, _ in ranked)
-    last = len(ranked) - 1
-    picks = {last, *(round(i * last / (count - 1)) for i in range(count - 1))}
-    return tuple(ranked[i][0] for i in sorted(picks))
-
-
 def _tolerance(values: np.ndarray, dtype: str, length: int, roundings: int) -> float:
-    from twill.ir.tolerance import tolerance
+    from twill.ir.tolerance import magnitude, tolerance
 
-    finite = np.abs(values[np.isfinite(values)])
-    return tolerance(dtype, length, float(finite.max(initial=0.0)), roundings=roundings)
+    return tolerance(dtype, length, magnitude(values), roundings=roundings)
 
 
 def _schedule_of(module: Path) -> Path:

@@ -25,6 +25,7 @@ from twill.emulate.load import EmulatedModule, load
 from twill.emulate.memory import torch_array
 from twill.emulate.report import EmulationError
 from twill.errors import InputError, Location, TwillError
+from twill.ir.tolerance import differences
 
 
 class WrongResult(EmulationError):
@@ -140,11 +141,7 @@ def _compare(case: Case, arguments: Mapping[str, Any], file: str) -> tuple[float
         if truth.fill:  # where both are NaN nothing was written, and nothing should have been
             told = np.flatnonzero(~(np.isnan(result) & truth.blank))
             result, expected = result[told], expected[told]
-        result = result.astype(np.float64)
-        with np.errstate(invalid="ignore"):  # infinities that are equal
-            difference = np.abs(result - expected)
-        same = (result == expected) | (np.isnan(result) & np.isnan(expected))
-        difference = np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
+        difference = differences(result, expected)
         error, allowed = float(difference.max(initial=0.0)), truth.tolerance
         if error > allowed:
             first = int(difference.argmax())

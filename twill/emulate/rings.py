@@ -59,8 +59,10 @@ def telling_trips(depths: Iterable[int], pipelines: Iterable[int] = ()) -> set[i
 
     The short ones; for each depth, two more than it, so that the last two iterations and what follows the loop lie
     in the ring's second use, of phase 1; and `rounds`, so that every slot is used in phase 0 again. Each pipeline's
-    least, and two more, so that its steady state is run twice.
+    least, and two more, so that its steady state is run twice. Behind a loop whose pipeline takes k iterations to fill
+    lie the last k uses of a ring of depth d, or all d of its slots: d + min(k, d) iterations make them second ones.
     """
     depths, pipelines = set(depths), set(pipelines)
     around = {*(depth + 2 for depth in depths), rounds(depths)}
-    return {*SHORT, *around, *pipelines, *(least + 2 for least in pipelines)}
+    drained = {depth + min(least, depth) for depth in depths for least in pipelines if least > 2}
+    return {*SHORT, *around, *drained, *pipelines, *(least + 2 for least in pipelines)}

@@ -168,7 +168,8 @@ def _more_slots(problem: Problem, ops: list[Op], count: int) -> Change:
     words = [f"shared memory {limits.smem_bytes} + {smem} bytes"] if smem else []
     words += [f"tensor memory {limits.tmem_columns} + {tmem} columns"] if tmem else []
     ids = [op.id for op in ops]
-    shown = " or ".join(ids[:3]) + (f" or {len(ids) - 3} more" if len(ids) > 3 else "")
+    others = len(ids) - 3
+    shown = " or ".join(ids[:3]) + (f" or {others} other ring{'s' * (others > 1)}" if others > 0 else "")
     return Change(
         f"{count} more slot{'s' if count > 1 else ''} for {shown}", ", ".join(words), replace(problem, limits=changed)
     )

@@ -1,15 +1,18 @@
 """Launch grids as text: the lambda of the decorator, checked to be arithmetic and nothing else.
 
 The text travels in schedule files and is printed into generated launchers, so only a small language
-is let through: numbers, the lambda's one parameter and its items, arithmetic, comparisons,
-conditionals, tuples, min, max, abs, int, len, and triton.cdiv and triton.next_power_of_2.
+is let through: numbers, the lambda's one parameter and its items, extents of tensors among these
+(`.shape`, `.size(0)`, `.numel()`), arithmetic, comparisons, conditionals, tuples, min, max, abs, int,
+len, and triton.cdiv and triton.next_power_of_2.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
@@ -21,6 +24,24 @@ _NODES = (
     ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop,
     ast.IfExp, ast.Call, ast.Attribute,
 )  # fmt: skip
+
+
+_TENSOR = ("shape", "size", "numel")  # what a grid may ask of an argument
+
+
+@dataclass(frozen=True)
+class Extents:
+    """What a grid may ask of a tensor argument, as of a torch.Tensor."""
+
+    shape: tuple[int, ...]
+
+    def size(self, dimension: int) -> int:
+        """The extent of one dimension."""
+        return self.shape[dimension]
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
 
 
 class _Triton:
@@ -50,7 +71,7 @@ def grid_text(grid: Any) -> str | None:
 
 
 def evaluate_grid(text: str, arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    """The grid for these arguments, padded with 1. Raises InputError."""
+    """The grid for these arguments (tensors: their `Extents`), padded with 1. Raises InputError."""
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
@@ -139,8 +160,14 @@ def _problem(tree: ast.AST) -> str | None:
             return f"the name `{node.id}`"
         if isinstance(node, ast.Attribute):
             inside_triton = isinstance(node.value, ast.Name) and node.value.id == "triton"
-            if not inside_triton or node.attr not in ("cdiv", "next_power_of_2"):
+            allowed = inside_triton and node.attr in ("cdiv", "next_power_of_2")
+            if not allowed and not (_is_item(node.value, parameter) and node.attr in _TENSOR):
                 return f"the attribute `{node.attr}`"
         if isinstance(node, ast.Lambda) and node is not tree:
             return "a second lambda"
     return None
+
+
+def _is_item(node: ast.AST, parameter: str) -> bool:
+    """`a["NAME"]`, of the lambda's parameter."""
+    return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == parameter

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from twill.errors import InputError
-from twill.frontend.grid import evaluate_grid
+from twill.frontend.grid import Extents, evaluate_grid
 
 Constant = bool | int | float | str | None
 
@@ -103,7 +103,8 @@ class Launch:
         changed = replace(self, arguments=arguments)
         if self.grid_text is None:
             return changed
-        return replace(changed, grid=evaluate_grid(self.grid_text, changed.constants | changed.scalars))
+        extents = {spec.name: Extents(spec.shape) for spec in arguments if spec.shape is not None}
+        return replace(changed, grid=evaluate_grid(self.grid_text, changed.constants | changed.scalars | extents))
 
     def multiple(self, name: str) -> int:
         """The number that argument `name` must be a multiple of; 1 when any value will do."""

@@ -15,11 +15,11 @@ from twill.errors import TwillError
 from twill.frontend.contents import one_range, resized
 from twill.frontend.grid_arguments import grid_arguments, is_positive
 from twill.frontend.launch import ArgumentSpec, Launch
-from twill.frontend.trips import descriptor_extents, driving_arguments, driving_tensors, largest_trip_count
+from twill.frontend.trips import driving_arguments, driving_tensors, largest_trip_count, rows_aligned
 from twill.ir.graph import Graph
 
 _MOST_ELEMENTS = 1 << 25  # of a tensor of the longer example
-_ATTEMPTS = 8
+_MORE = (*range(8), 12, 16, 24)  # iterations to aim at beyond those wanted: not all of a count need be in proportion
 
 
 def lengthened(graph: Graph, launch: Launch, trip_count: int) -> Launch | None:
@@ -46,8 +46,8 @@ def lengthenings(graph: Graph, launch: Launch, trip_count: int) -> Iterator[Laun
             if _reaches(graph, merged, trip_count):
                 yield merged
         for names, blocks in itertools.product(_candidates(graph, launch), (False, True)):
-            for attempt in range(_ATTEMPTS):
-                longer = _scaled(graph, launch, names, trip_count + attempt, blocks)
+            for more in _MORE:
+                longer = _scaled(graph, launch, names, trip_count + more, blocks)
                 if longer is not None and _reaches(graph, longer, trip_count):
                     yield longer
                     break
@@ -89,7 +89,12 @@ def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: in
     counted = {
         old // unit: new // unit for old, new in sizes.items() for unit in units if old % unit == new % unit == 0
     }
-    tensors = {spec.name: _grown(spec, sizes, counted) for spec in launch.arguments if spec.shape is not None}
+    tiled = {op.operands[0] for op in graph.before if op.opcode == "descriptor"}
+    tensors = {
+        spec.name: _grown(spec, sizes, counted, aligned=spec.name in tiled or spec.kind == "descriptor")
+        for spec in launch.arguments
+        if spec.shape is not None
+    }
     strides = _strides(launch, tensors)
     if strides is None or any(math.prod(spec.shape or ()) > _MOST_ELEMENTS for spec in tensors.values()):
         return None
@@ -103,11 +108,17 @@ def _scaled(graph: Graph, launch: Launch, names: tuple[str, ...], trip_count: in
 
 
 def _grown(
-    spec: ArgumentSpec, sizes: Mapping[int, int], counted: Mapping[int, int] = MappingProxyType({})
+    spec: ArgumentSpec,
+    sizes: Mapping[int, int],
+    counted: Mapping[int, int] = MappingProxyType({}),
+    *,
+    aligned: bool = True,
 ) -> ArgumentSpec:
     """A tensor whose extents follow the arguments. Gaps between rows stay.
 
-    sizes: old values to new ones, of which extents may be multiples. counted: old to new numbers of blocks.
+    sizes: old values to new ones, of which extents may be multiples. counted: old to new numbers of blocks. aligned:
+    rows that begin elsewhere than before begin where TMA can read them; of a contiguous tensor that is read by
+    pointers alone they follow one another.
     """
     assert spec.shape is not None
     assert spec.strides is not None
@@ -116,12 +127,20 @@ def _grown(
         old = max((size for size in sizes if extent % size == 0 and extent), default=0)
         shape.append(extent // old * sizes[old] if old else counted.get(extent, extent))
     strides = list(spec.strides)
+    unit = 1 if not aligned and _contiguous(spec) else 16 if spec.dtype.startswith(("f8", "i8", "u8")) else 8
     for axis, stride in enumerate(spec.strides):
         inner = [at for at in range(len(shape)) if spec.strides[at] < stride]
         scale = math.prod(shape[at] for at in inner), max(1, math.prod(spec.shape[at] for at in inner))
-        strides[axis] = stride if scale[0] == scale[1] else -(-stride * scale[0] // scale[1] // 8) * 8
+        strides[axis] = stride if scale[0] == scale[1] else -(-stride * scale[0] // scale[1] // unit) * unit
     grown = replace(spec, shape=tuple(shape), strides=tuple(strides))
     return grown if spec.contents is None else replace(grown, contents=_grown_contents(spec.contents, grown, sizes))
+
+
+def _contiguous(spec: ArgumentSpec) -> bool:
+    """Its elements follow one another in the order of its strides."""
+    extents = zip(spec.shape or (), spec.strides or (), strict=True)
+    reach = 1 + sum((extent - 1) * stride for extent, stride in extents)
+    return reach == math.prod(spec.shape or ())
 
 
 def _grown_contents(contents: tuple[int, ...], grown: ArgumentSpec, sizes: Mapping[int, int]) -> tuple[int, ...]:
@@ -149,8 +168,6 @@ def _reaches(graph: Graph, launch: Launch, trip_count: int) -> bool:
     if launch.grid is None or min(launch.grid) < 1:
         return False
     try:
-        rows = descriptor_extents(graph, launch).values()
-        aligned = all(stride % 8 == 0 for _, strides in rows for stride in strides[:-1])
-        return aligned and largest_trip_count(graph, launch) >= trip_count
+        return rows_aligned(graph, launch) and largest_trip_count(graph, launch) >= trip_count
     except TwillError:
         return False  # programs that read behind the end of a tensor with the loop's bounds

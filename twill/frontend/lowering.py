@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from twill.errors import Location, Unsupported
-from twill.frontend import names
 from twill.frontend.branches import Branch, If, Step
 from twill.frontend.descriptors import check_descriptors
 from twill.frontend.drafts import Draft, Refused, draft
@@ -21,6 +18,7 @@ from twill.frontend.ttir_parser import parse_module
 from twill.frontend.ttir_tokens import SyntaxProblem
 from twill.frontend.ttir_tree import Function, Module, Statement
 from twill.frontend.ttir_types import UnknownType, parse_type
+from twill.frontend.value_names import value_names
 from twill.ir.async_loads import LARGEST_POINTER_LOAD
 from twill.ir.graph import Carried, Graph, Loop, Op, Outer, Type, Value
 from twill.ir.outer import invariants_first
@@ -288,50 +286,10 @@ class _Lowering:
                     hint="Pass the size as an argument of its own.",
                     location=step.location or self.here,
                 )
-        known = (
-            {step.variable for step in steps}
-            | {key[1:] for step in steps for key, _ in step.draft.results}
-            | set(fixed.values())
-        )
-        passed = [pair for loop in loops for pair in loop.carried]
-        bases = {argument: names.without_counter(argument, known) for argument, _ in passed}
-        uses = Counter(key for step in steps for key in step.draft.operands)
-        uses.update(initial for _, initial in passed)
-        initials = {initial: f"{bases[argument]}_init" for argument, initial in passed if uses[initial] == 1}
-        wishes = []
-        for step in steps:
-            for key, kind in step.draft.results:
-                base = self.base(step, key, initials)
-                wishes.append(names.Wish(key, base, step.draft.opcode, bool(kind.shape)))
-        for each in (*loops, outer) if outer is not None else loops:
-            index = each.words[-1]
-            wishes.append(names.Wish(index, names.without_counter(index, known), "index"))
-        results = [result for loop in loops for result in loop.results]
-        for (argument, _), result in zip(passed, results, strict=True):
-            wishes.append(names.Wish(argument, f"{bases[argument]}_prev"))
-            wishes.append(names.Wish(result, f"{bases[argument]}_out"))
-        return names.assign(fixed, wishes)
-
-    @staticmethod
-    def base(step: Step, key: str, initials: dict[str, str]) -> str:
-        if step.draft.opcode == "constant":
-            return initials.get(key) or _constant_name(step.draft)
-        return step.variable if names.legal(step.variable) else step.draft.opcode
+        return value_names(fixed, loops, outer, steps)
 
 
 def _holds_loop(statement: Statement) -> bool:
     """A loop stands somewhere in its regions."""
     inner = [each for region in statement.regions for each in region.statements]
     return any(each.name in ("scf.for", "scf.while") or _holds_loop(each) for each in inner)
-
-
-def _constant_name(constant: Draft) -> str:
-    """`c128`, `c128_i64`, `zero`, `neg_inf`: what a constant is, as a name."""
-    number, kind = constant.attributes["value"], constant.results[0][1]
-    if isinstance(number, bool):
-        return "true" if number else "false"
-    if isinstance(number, int):
-        suffix = "" if kind.dtype == "i32" else f"_{kind.dtype}"
-        return f"c{number}{suffix}" if number >= 0 else f"cm{-number}{suffix}"
-    special = {0.0: "zero", 1.0: "one", math.inf: "inf", -math.inf: "neg_inf"}
-    return special.get(float(str(number)), "cst")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import numpy as np
 
 from twill.errors import InputError, Unsupported
 from twill.frontend.launch import MOST_CONTENTS, Constant, Launch
-from twill.ir.graph import Graph, Op
+from twill.ir.dtypes import round_to
+from twill.ir.graph import Graph, Op, Type, Value
 from twill.ir.outer import depends_on_tile
 
 Program = tuple[int, int, int]
@@ -15,8 +19,9 @@ Number = bool | int | float
 
 
 class Scalars:
-    """The scalar values before the loop in one program, computed when asked for.
+    """The scalar values before the loop in one program, computed when asked for, as the GPU has them.
 
+    Integers wrap at the width of their type, floats are rounded to theirs.
     known: values by name, of the arguments and of what was computed; producers: the ops that can be.
     """
 
@@ -25,7 +30,11 @@ class Scalars:
         self.program = program
         self.launch = launch
         self.grid = launch.grid or (1, 1, 1)
-        self.known: dict[str, Constant] = dict(launch.scalars)
+        self.known: dict[str, Constant] = {
+            spec.name: _rounded(spec.value, Type(spec.dtype)) if isinstance(spec.value, float) else spec.value
+            for spec in launch.arguments
+            if spec.kind == "scalar"
+        }
         self.producers = {op.result.name: op for op in graph.before if op.results}
 
     def of_tile(self, index: int) -> Scalars:
@@ -74,7 +83,19 @@ class Scalars:
                 hint="Compute the bounds from scalar arguments, program ids and single elements of tensors (tl.load).",
                 location=op.location or self.graph.loop.location,
             )
-        return _MEANINGS[op.opcode](op, *(self[name] for name in op.operands))
+        operands = [self[name] for name in op.operands]
+        if op.attributes.get("signed", True) is False:
+            operands = [self.unsigned(*each) for each in zip(op.operands, operands, strict=True)]
+        return _rounded(_MEANINGS[op.opcode](op, *operands), op.result.type)
+
+    def unsigned(self, name: str, value: Number) -> Number:
+        """The bits of a whole number read without a sign."""
+        type = self.types[name].type
+        return value if type.is_float else int(value) % (1 << type.bits)
+
+    @cached_property
+    def types(self) -> Mapping[str, Value]:
+        return self.graph.values()
 
     def read(self, op: Op) -> Number:
         """The element that a scalar load reads, from the example's values."""
@@ -126,12 +147,35 @@ def _compare(op: Op, a: Number, b: Number) -> bool:
 
 
 def _cast(op: Op, a: Number) -> Number:
+    """`_rounded` does the rest; floats saturate on the way to an integer, toward zero."""
+    signed = op.attributes.get("signed", True)
+    if isinstance(a, bool) and signed:
+        a = -a
     if op.result.type.is_float:
         return float(a)
-    if op.result.type.dtype == "i1":
-        return bool(a)
+    if isinstance(a, float):
+        bits = op.result.type.bits
+        low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+        return 0 if math.isnan(a) else int(min(max(a, low), high))
+    return int(a)
+
+
+def _shift(op: Op, a: int, b: int) -> int:
+    """`b` is without a sign, and the width or more shifts everything out."""
     bits = op.result.type.bits
-    return (int(a) + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
+    by = min(b % (1 << bits), bits)
+    return a << by if op.opcode == "shl" else a >> by
+
+
+def _rounded(value: Number, type: Type) -> Number:
+    """What a value of this type holds of a number: integers wrap, i1 is the last bit, floats are the nearest."""
+    if type.is_float:
+        with np.errstate(over="ignore"):
+            return float(round_to(np.asarray(value, np.float64), type.dtype))
+    if type.dtype == "i1":
+        return bool(int(value) & 1)
+    half = 1 << (type.bits - 1)
+    return (int(value) + half) % (2 * half) - half
 
 
 _MEANINGS: Mapping[str, Callable[..., Number]] = {
@@ -145,8 +189,8 @@ _MEANINGS: Mapping[str, Callable[..., Number]] = {
     "and": lambda op, a, b: a & b,
     "or": lambda op, a, b: a | b,
     "xor": lambda op, a, b: a ^ b,
-    "shl": lambda op, a, b: a << b,
-    "shr": lambda op, a, b: a >> b,
+    "shl": _shift,
+    "shr": _shift,
     "neg": lambda op, a: -a,
     "abs": lambda op, a: abs(a),
     "floor": lambda op, a: float(math.floor(a)),

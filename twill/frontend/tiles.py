@@ -6,6 +6,7 @@ reused, roles that are in different tiles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from twill.errors import TwillError
 from twill.frontend.launch import Launch
 from twill.frontend.trips import Trip, largest_trip_count, tile_counts
 from twill.ir.graph import Graph
+from twill.ir.vectors import multiples
 
 _MOST_VALUES = 64  # of one argument that are tried
 
@@ -29,7 +31,7 @@ def with_tiles(graph: Graph, launch: Launch, trip: Trip, wanted: int) -> Trip:
     near, with two tiles at least; `trip` itself where there is none.
     """
     best, distance = trip, abs(most_tiles(graph, launch.with_values(trip.overrides)) - wanted)
-    for name, value in _smaller(launch, trip):
+    for name, value in _smaller(graph, launch, trip):
         if not distance:
             break
         overrides = {**trip.overrides, name: value}
@@ -45,13 +47,14 @@ def with_tiles(graph: Graph, launch: Launch, trip: Trip, wanted: int) -> Trip:
     return best
 
 
-def _smaller(launch: Launch, trip: Trip) -> Iterator[tuple[str, int]]:
+def _smaller(graph: Graph, launch: Launch, trip: Trip) -> Iterator[tuple[str, int]]:
     """Smaller values of the integer arguments that the grid follows, largest first."""
+    vectors = multiples(graph)
     for spec in launch.arguments:
         value = spec.value
         if spec.kind != "scalar" or type(value) is not int or value < 2 or spec.name in trip.overrides:
             continue
-        unit = launch.multiple(spec.name)
+        unit = math.lcm(launch.multiple(spec.name), vectors.get(spec.name, 1))
         values = [smaller for smaller in range((value - 1) // unit * unit, 0, -unit) if smaller < value]
         few = values[:: -(-len(values) // _MOST_VALUES)] if values else []
         yield from ((spec.name, smaller) for smaller in few if _moves_grid(launch, spec.name, smaller))

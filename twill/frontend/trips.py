@@ -16,8 +16,9 @@ from twill.frontend.contents import shortened
 from twill.frontend.grid_arguments import grid_arguments
 from twill.frontend.launch import Launch
 from twill.frontend.scalars import Program, Scalars
-from twill.ir.graph import Graph, Loop, Outer
+from twill.ir.graph import Graph, Loop, Outer, Type
 from twill.ir.outer import depends_on_tile
+from twill.ir.vectors import multiples
 
 _MOST_PROGRAMS = 512  # of a grid that are looked at; a larger one is sampled evenly
 _MOST_VALUES = 512  # of one argument that are tried
@@ -130,9 +131,9 @@ def reachable_trips(graph: Graph, launch: Launch, wanted: Iterable[int] = range(
     """For each wanted trip count that smaller arguments can reach, the largest arguments that do.
 
     One argument is changed at a time, so that every access stays inside the example's tensors: an integer to a
-    smaller multiple of what `multiple_of` asks, the values of a tensor that the bounds are read from to shorter
-    ranges (`contents.py`). Where none leaves the loop empty, as with several loops that became one, each is also
-    changed with all others at their smallest. The example's own count needs no override.
+    smaller multiple of what `multiple_of` and copies in vectors ask, the values of a tensor that the bounds are read
+    from to shorter ranges (`contents.py`). Where none leaves the loop empty, as with several loops that became one,
+    each is also changed with all others at their smallest. The example's own count needs no override.
     """
     missing = set(wanted)
     found: dict[int, Trip] = {}
@@ -173,9 +174,9 @@ def _under(graph: Graph, launch: Launch, overrides: Mapping[str, int]) -> Trip |
         count = largest_trip_count(graph, changed)
     except InputError:
         return None  # the argument is the step, and zero
-    extents = descriptor_extents(graph, changed)
-    if not _well_formed(extents):
+    if not rows_aligned(graph, changed):
         return None
+    extents = descriptor_extents(graph, changed)
     return Trip(count, overrides, any(0 in sizes for sizes, _ in extents.values()))
 
 
@@ -220,7 +221,7 @@ def _smaller_values(graph: Graph, launch: Launch, name: str) -> list[int]:
     """Values below the example's, largest first: multiples of what is asked, thinned to the loop's step if many."""
     example = launch.argument(name).value
     assert isinstance(example, int)
-    unit = launch.multiple(name)
+    unit = math.lcm(launch.multiple(name), multiples(graph).get(name, 1))
     if example // unit > _MOST_VALUES:
         steps = Scalars(graph, launch, (0, 0, 0)).get(graph.loop.step)
         unit = math.lcm(unit, int(steps) if steps else 1)
@@ -228,6 +229,11 @@ def _smaller_values(graph: Graph, launch: Launch, name: str) -> list[int]:
     return values if len(values) <= _MOST_VALUES else values[-_MOST_VALUES:]
 
 
-def _well_formed(extents: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]) -> bool:
-    """Rows start where TMA can read them: at multiples of 16 bytes, which 8 elements of 16 bits and more are."""
-    return all(stride % 8 == 0 for _, strides in extents.values() for stride in strides[:-1])
+def rows_aligned(graph: Graph, launch: Launch) -> bool:
+    """Rows of tensor descriptors begin where TMA can read them, at multiples of 16 bytes (and of 8 elements)."""
+    bits = {name: Type(value.type.dtype).bits for name, value in graph.values().items()}
+    return all(
+        stride % max(8, 128 // bits[name]) == 0
+        for name, (_, strides) in descriptor_extents(graph, launch).items()
+        for stride in strides[:-1]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import traceback
 from typing import Any
 
 from twill.errors import InputError, Location, TwillError, Unsupported
@@ -89,6 +90,8 @@ def _rejected(source: KernelSource, error: Any) -> TwillError:
     text = getattr(innermost, "error_message", None) or getattr(error, "error_message", None)
     if text is None:
         text = str(innermost) if not hasattr(innermost, "node") else "this is not valid Triton"
+    if not text.strip():  # an assertion of Triton's own says nothing but what it asserts
+        text = traceback.extract_tb(innermost.__traceback__)[-1].line or type(innermost).__name__
     node = error.node
     line = def_line(source.function) + getattr(node, "lineno", 1) - 1
     where = Location(source.path, line, getattr(node, "col_offset", -1) + 1)

@@ -59,10 +59,10 @@ def _bind(value: Value, given: Any, precision: Precision, memories: dict[tuple[A
             descriptor = Descriptor(memory, 0, shape, strides, value.type.shape)
             descriptor.check(None)
             return descriptor
-    return bind_scalar(value, given, precision)
+    return _scalar(value, given, precision)
 
 
-def bind_scalar(value: Value, given: Any, precision: Precision) -> np.ndarray:
+def _scalar(value: Value, given: Any, precision: Precision) -> np.ndarray:
     """A number as the argument's element type represents it, in either precision: it is an input."""
     if not isinstance(given, bool | int | float | np.generic):
         raise InputError(f"argument {value.name} is a {type(given).__name__}, not a number ({print_type(value.type)}).")

@@ -104,16 +104,6 @@ def numpy_view(tensor: torch.Tensor) -> np.ndarray:
     return plain.view({1: torch.uint8, 2: torch.int16}[dtype.itemsize]).numpy().view(dtype)
 
 
-def torch_view(array: np.ndarray) -> torch.Tensor:
-    """A torch tensor on the array's own memory: same shape and strides, writes go through."""
-    import torch
-
-    dtype = torch_dtype(dtype_name(array.dtype))
-    if array.dtype.type.__module__ == "numpy":
-        return torch.from_numpy(array)
-    return torch.from_numpy(array.view({1: np.uint8, 2: np.int16}[array.dtype.itemsize])).view(dtype)
-
-
 def as_numpy(array: Any) -> np.ndarray:
     """`array` itself, or the NumPy view of a torch tensor."""
     return array if isinstance(array, np.ndarray) else numpy_view(array)

@@ -13,14 +13,14 @@ import numpy as np
 
 from twill.errors import InputError, Location
 from twill.ir import elementwise
-from twill.ir.arguments import Bound, DescriptorArgument, bind, bind_scalar
+from twill.ir.arguments import Bound, DescriptorArgument, bind
 from twill.ir.dtypes import numpy_dtype
 from twill.ir.elementwise import Precision
 from twill.ir.graph import Graph, Op, Type, Value
 from twill.ir.memory import Descriptor, Memory, Pointer
 from twill.ir.outer import depends_on_tile
 
-__all__ = ["DescriptorArgument", "bind", "run", "run_program", "scalars", "trip_count", "updates"]
+__all__ = ["DescriptorArgument", "bind", "run", "run_program", "updates"]
 
 ProgramId = tuple[int, int, int]
 
@@ -88,33 +88,6 @@ def run_program(
     with np.errstate(all="ignore"):
         evaluator.run()
     return evaluator.values
-
-
-def scalars(
-    graph: Graph,
-    names: Iterable[str],
-    arguments: Mapping[str, Any],
-    program: Sequence[int] = (0, 0, 0),
-    grid: Sequence[int] = (1, 1, 1),
-) -> dict[str, int | float | bool]:
-    """The values of scalars defined before the loop, from the scalar arguments and the program id.
-
-    Only what they depend on is evaluated. Raises InputError when one depends on a tensor, on an
-    argument that is not given, or on the loop.
-    """
-    evaluator = _Scalars(graph, arguments, _triple(program, 0), _triple(grid, 1))
-    with np.errstate(all="ignore"):
-        return {name: evaluator.value(name).item() for name in names}
-
-
-def trip_count(
-    graph: Graph, arguments: Mapping[str, Any], program: Sequence[int] = (0, 0, 0), grid: Sequence[int] = (1, 1, 1)
-) -> int:
-    """How often the loop runs in this program, which has no outer loop that the bounds depend on."""
-    loop = graph.loop
-    found = scalars(graph, (loop.lower, loop.upper, loop.step), arguments, program, grid)
-    lower, upper, step = (int(found[name]) for name in (loop.lower, loop.upper, loop.step))
-    return len(range(lower, upper, _positive(step, loop.location)))
 
 
 class _Evaluator:
@@ -245,49 +218,6 @@ class _Evaluator:
 
     def integers(self, names: Sequence[str]) -> tuple[int, ...]:
         return tuple(int(self.array(name)) for name in names)
-
-
-class _Scalars:
-    """Scalars of the code before the loop, each evaluated when it is asked for."""
-
-    def __init__(self, graph: Graph, arguments: Mapping[str, Any], program: ProgramId, grid: ProgramId) -> None:
-        self.evaluator = _Evaluator(graph, {}, program, grid, "native")
-        self.producers = {value.name: op for op in graph.before for value in op.results}
-        self.arguments = {value.name: value for value in graph.arguments}
-        self.given = arguments
-        self.graph = graph
-
-    def value(self, name: str) -> np.ndarray:
-        values = self.evaluator.values
-        pending = [name]
-        while pending:
-            current = pending[-1]
-            if current in values:
-                pending.pop()
-                continue
-            op = self._producer(current)
-            missing = [operand for operand in op.operands if operand not in values] if op else []
-            if missing:
-                pending += missing
-            elif op:
-                self.evaluator.execute(op)
-        return np.asarray(values[name])
-
-    def _producer(self, name: str) -> Op | None:
-        """The op that defines a scalar; None for an argument, which is bound at once."""
-        if name in self.arguments:
-            argument = self.arguments[name]
-            if argument.type.kind != "value" or name not in self.given:
-                what = "is not given" if argument.type.kind == "value" else "is a tensor"
-                raise InputError(f"{self.graph.name}: a scalar depends on the argument {name}, which {what}.")
-            self.evaluator.values[name] = bind_scalar(argument, self.given[name], "native")
-            return None
-        op = self.producers.get(name)
-        if op is None:
-            raise InputError(f"{self.graph.name}: %{name} is not a value of the code before the loop.")
-        if op.result.type.shape or op.result.type.kind != "value" or op.opcode in ("load", "reduce"):
-            raise InputError(f"%{name} is not a scalar computed from scalars alone.", location=op.location)
-        return op
 
 
 def _memory(bound: Bound) -> Memory | None:

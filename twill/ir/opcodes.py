@@ -25,7 +25,6 @@ POINTER_STORES = frozenset({"store", "atomic"})
 MEMORY = LOADS | STORES
 
 PURE = SOURCES | SHAPE | ELEMENTWISE | {"reduce", "dot", "descriptor", "addptr"}
-OPCODES = PURE | MEMORY
 
 ATOMICS = frozenset({"add", "max", "min"})
 REDUCTIONS = frozenset({"sum", "max", "min", "prod"})

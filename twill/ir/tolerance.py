@@ -18,6 +18,9 @@ results. The inputs themselves carry no error: the reference starts from the sam
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from twill.errors import InputError
 
@@ -47,3 +50,18 @@ def tolerance(dtype: str, reduction_length: int, scale: float = 1.0, *, rounding
     accumulation = "f64" if dtype == "f64" else "f32"
     terms = math.sqrt(max(1, reduction_length))
     return scale * (roundings * unit_roundoff(dtype) + _LAMBDA * terms * unit_roundoff(accumulation))
+
+
+def magnitude(exact: np.ndarray[Any, Any]) -> float:
+    """The largest magnitude of the reference's finite values: the `scale` of their tolerance."""
+    return float(np.abs(exact[np.isfinite(exact)]).max(initial=0.0))
+
+
+def differences(found: np.ndarray[Any, Any], exact: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """|found - exact| of arrays of one shape: 0 where both are the same infinity or both NaN, infinite where else one
+    of them is not finite."""
+    found = found.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # infinities that are equal
+        apart = np.abs(found - exact)
+    same = (found == exact) | (np.isnan(found) & np.isnan(exact))
+    return np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))

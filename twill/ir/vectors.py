@@ -8,7 +8,7 @@ number for every row. What that number needs of scalar arguments is found along 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, lcm
 
 from twill.ir.graph import Graph, Op
 
@@ -76,6 +76,16 @@ def vectors(graph: Graph, op: Op) -> Vectors:
     if len(op.operands) > 1:
         needs |= analysis.mask(op.operands[1])
     return Vectors(base, elements, tuple(sorted(needs)))
+
+
+def multiples(graph: Graph) -> dict[str, int]:
+    """What the scalar arguments behind the loop's asynchronous copies must be multiples of, by name."""
+    found: dict[str, int] = {}
+    for op in graph.loop.body:
+        if op.opcode == "async_load":
+            about = vectors(graph, op)
+            found |= {name: lcm(found.get(name, 1), about.elements) for name in about.needs}
+    return found
 
 
 class _Analysis:

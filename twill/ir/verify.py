@@ -18,7 +18,8 @@ from twill.errors import InputError, Location
 from twill.ir.graph import DTYPE_BITS, Graph, Loop, Op, Outer, Type, Value
 from twill.ir.opcodes import STORES
 from twill.ir.outer import depends_on_tile
-from twill.ir.signatures import RULES, Subject
+from twill.ir.signatures import RULES
+from twill.ir.subject import Subject
 from twill.ir.text import print_op, print_type
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")

@@ -1,8 +1,9 @@
-"""The Gantt chart of a schedule as SVG or PNG, drawn with matplotlib."""
+"""The Gantt chart of a schedule as SVG, drawn with matplotlib."""
 
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,27 +22,18 @@ _WIDTH_INCHES = 15
 _CHARACTER_INCHES = 0.066  # of a name inside a bar
 _MAX_LEGEND = 36
 _MAX_NAMES = 600
+_LINE = 150  # characters of the heading that the figure has room for
 
 
 def svg(schedule: Schedule, drawn: Timeline | None = None) -> str:
     """The chart as one SVG document; the same schedule gives the same bytes. Raises NoSchedule without placements."""
     import matplotlib
 
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "twill"}):
-        return _saved(schedule, drawn, format="svg", metadata={"Date": None, "Creator": None}).decode()
-
-
-def png(schedule: Schedule, dots_per_inch: int = 110) -> bytes:
-    """The chart as a PNG image. Raises NoSchedule without placements."""
-    return _saved(schedule, None, format="png", dpi=dots_per_inch)
-
-
-def _saved(schedule: Schedule, drawn: Timeline | None, **options: Any) -> bytes:
-    out = io.BytesIO()
-    with warnings.catch_warnings():
+    out = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "twill"}), warnings.catch_warnings():
         # A name in a script that matplotlib's own font lacks: an SVG viewer has another font for it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure(schedule, drawn).savefig(out, **options)
+        figure(schedule, drawn).savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return out.getvalue()
 
 
@@ -71,11 +63,16 @@ def require_placements(schedule: Schedule) -> None:
 
 
 def heading(schedule: Schedule) -> str:
-    """One sentence with what the picture shows."""
-    return (
-        f"{schedule.problem.name} on {schedule.problem.limits.name}: a new iteration every {schedule.ii} cycles"
-        f" (II, {schedule.status}{': ' + schedule.reason if schedule.reason else ''}), each takes {schedule.length}"
-    )
+    """One sentence with what the picture shows; without the names of ops where they are too many for a line."""
+
+    def sentence(reason: str) -> str:
+        return (
+            f"{schedule.problem.name} on {schedule.problem.limits.name}: a new iteration every {schedule.ii} cycles"
+            f" (II, {schedule.status}{': ' + reason if reason else ''}), each takes {schedule.length}"
+        )
+
+    said = sentence(schedule.reason)
+    return said if len(said) <= _LINE else sentence(re.sub(r" \((?:ops|op) [^()]*\)", "", schedule.reason))
 
 
 def _lane_tops(drawn: Timeline) -> tuple[list[float], float]:
@@ -93,7 +90,7 @@ def _lane_tops(drawn: Timeline) -> tuple[list[float], float]:
 def _frame(axes: Any, drawn: Timeline, tops: list[float], height: float) -> None:
     """Title, lane names, turns of ii as grid lines, and the band of the steady state."""
     schedule = drawn.schedule
-    axes.set_title(heading(schedule)[:160], loc="left", fontsize=11, pad=22, parse_math=False)
+    axes.set_title(heading(schedule)[:_LINE], loc="left", fontsize=11, pad=22, parse_math=False)
     axes.set_xlim(0, drawn.end)
     axes.set_ylim(height + 0.1, -0.15)
     for lane, top in zip(drawn.lanes, tops, strict=True):

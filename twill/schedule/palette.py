@@ -13,9 +13,14 @@ OUTSIDE_FILL = "#b9bfc9"  # what runs before and after the loop
 
 
 def colour(family: int, subtile: int | None) -> str:
-    """`#rrggbb` for the ops of a family: the hue itself for sub-tile 0 and shared ops, paler for each further one."""
+    """`#rrggbb` for the ops of a family: the hue itself for sub-tile 0 and shared ops, paler for each further one.
+
+    Where there are more families than hues, the further ones have them darker.
+    """
+    darker = 0.6 ** (family // len(_HUES))
     paler = min(0.45 * (subtile or 0), 0.75)
-    channels = [round(value + (255 - value) * paler) for value in _channels(_HUES[family % len(_HUES)])]
+    darkened = [value * darker for value in _channels(_HUES[family % len(_HUES)])]
+    channels = [round(value + (255 - value) * paler) for value in darkened]
     return "#" + "".join(f"{value:02x}" for value in channels)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from twill.candidates import Candidate, Request
 from twill.candidates.space import at, incumbents, other_tiles
+from twill.errors import InputError
 from twill.machine import Machine
 from twill.steps import Step
 
@@ -38,7 +39,8 @@ class Points:
 def points_of(request: Request, tell: Callable[[str], None], stop: Callable[[], bool]) -> Points:
     """Every point of the kernel's tune=, lowered and bounded.
 
-    Raises what is wrong with the sizes of the kernel's example when no point has a problem.
+    Raises what is wrong with the sizes of the kernel's example when no point has a problem, InputError when the
+    example launches no program at any of them.
     """
     tell("lowering the kernel")
     first = incumbents(request)
@@ -52,10 +54,30 @@ def points_of(request: Request, tell: Callable[[str], None], stop: Callable[[], 
     possible = [each for each in candidates if each.problem is not None]
     if not possible:
         raise next(each.error for each in first if each.error is not None)
+    launched = [each for each in possible if not _empty(each)]
+    if not launched:
+        raise InputError(
+            f"there is nothing to time: the example of `{request.source.name}` launches no program, its grid is "
+            f"{_grid(possible[0])}.",
+            hint="Give --example sizes that fill at least one tile.",
+            location=request.source.location,
+        )
     names = tuple(request.source.info.tune) if request.source.info is not None else ()
-    points = [point_of(each, names, request.machine) for each in possible]
+    points = [point_of(each, names, request.machine) for each in launched]
     points.sort(key=lambda point: (point.bound_seconds, -point.subtiles, point.name))
-    return Points(tuple(points), {each.name: each.reason for each in candidates if each.problem is None})
+    impossible = {each.name: each.reason for each in candidates if each.problem is None}
+    empty = {each.name: f"launches no program: its grid is {_grid(each)}" for each in possible if _empty(each)}
+    return Points(tuple(points), impossible | empty)
+
+
+def _empty(candidate: Candidate) -> bool:
+    """The example's sizes fill no tile of these."""
+    return candidate.launch is not None and candidate.launch.grid is not None and min(candidate.launch.grid) < 1
+
+
+def _grid(candidate: Candidate) -> str:
+    assert candidate.launch is not None
+    return " x ".join(map(str, candidate.launch.grid or ()))
 
 
 def point_of(candidate: Candidate, names: Sequence[str], machine: Machine) -> Point:
