@@ -185,11 +185,14 @@ def test_right_operand_from_registers_is_staged():
 
 
 def test_a_tile_in_shared_memory_for_one_product_is_read_there_by_all():
-    body = STATE + """
+    body = (
+        STATE
+        + """
     %zt = constant {value = 0.0} : f32[64, 128]
     %again = dot %s16, %b, %zt {precision = "tf32"} : f32[64, 128]
     descriptor_store %o, %c0, %n, %again
 """
+    )
     problem = lower(loop(body, after=STORE_OUT), HOPPER, 8)
     found = deps(problem)
     assert ("s16", "again", 0) not in found
