@@ -110,7 +110,7 @@ def test_a_timeline_asks_for_the_familys_sizes(monkeypatch, tmp_path):
     assert {"M=2048", "N=4096", "K=4096"} <= set(words)
 
 
-SHORT = {"moe_histogram.py", "moe_positions.py"}  # a block of choices is a few iterations
+SHORT = {"moe_histogram.py", "moe_positions.py", "moe_sources.py"}  # a program takes a few blocks of choices
 
 
 @pytest.mark.parametrize("source", sorted(FAMILIES.keys() - SHORT))
