@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from twill.errors import InputError, Unsupported
 from twill.frontend.launch import MOST_CONTENTS, Constant, Launch
-from twill.ir.dtypes import round_to
 from twill.ir.graph import Graph, Op, Type, Value
 from twill.ir.outer import depends_on_tile
 
@@ -167,10 +167,17 @@ def _shift(op: Op, a: int, b: int) -> int:
     return a << by if op.opcode == "shl" else a >> by
 
 
+_FLOATS: Mapping[str, Callable[..., Any]] = {"f16": np.float16, "f32": np.float32, "f64": np.float64}
+
+
 def _rounded(value: Number, type: Type) -> Number:
     """What a value of this type holds of a number: integers wrap, i1 is the last bit, floats are the nearest."""
     if type.is_float:
         with np.errstate(over="ignore"):
+            if type.dtype in _FLOATS:
+                return float(_FLOATS[type.dtype](value))
+            from twill.ir.dtypes import round_to  # its library is not on every machine with a GPU
+
             return float(round_to(np.asarray(value, np.float64), type.dtype))
     if type.dtype == "i1":
         return bool(int(value) & 1)
