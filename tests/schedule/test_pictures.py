@@ -13,7 +13,7 @@ import pytest
 from attention_loop import II, schedule
 
 from twill.errors import InputError, NoSchedule
-from twill.schedule.gantt_svg import heading
+from twill.schedule.gantt_svg import figure, heading
 from twill.schedule.letters import letters
 from twill.schedule.palette import colour
 from twill.schedule.problem import Dep, Limits, Op, Problem
@@ -259,6 +259,14 @@ def test_a_heading_too_long_for_the_figure_leaves_out_the_names_of_ops():
     many = replace(made, reason=f"ResMII of unit SFU (ops {', '.join(f's_{i}.0' for i in range(30))})")
     assert heading(many).endswith(f"optimal: ResMII of unit SFU), each takes {made.length}")
     assert made.reason in heading(made)
+
+
+def test_a_heading_longer_than_a_line_is_drawn_whole():
+    long = replace(schedule(), reason="no interval below is possible, " + "within the limits that were learnt, " * 5)
+    (axes,) = figure(long).axes
+    title = axes.get_title(loc="left")
+    assert "\n" in title
+    assert title.replace("\n", " ") == heading(long)
 
 
 def test_more_families_than_hues_have_colours_of_their_own():

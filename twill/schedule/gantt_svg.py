@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ def _lane_tops(drawn: Timeline) -> tuple[list[float], float]:
 def _frame(axes: Any, drawn: Timeline, tops: list[float], height: float) -> None:
     """Title, lane names, turns of ii as grid lines, and the band of the steady state."""
     schedule = drawn.schedule
-    axes.set_title(heading(schedule)[:_LINE], loc="left", fontsize=11, pad=22, parse_math=False)
+    axes.set_title(textwrap.fill(heading(schedule), _LINE), loc="left", fontsize=11, pad=22, parse_math=False)
     axes.set_xlim(0, drawn.end)
     axes.set_ylim(height + 0.1, -0.15)
     for lane, top in zip(drawn.lanes, tops, strict=True):
